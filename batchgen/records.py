@@ -131,7 +131,9 @@ class Record:
     @property
     def cost_micro_usd(self) -> int | None:
         """What all attempts together have cost after refunds, in micro-dollars; `None` where no attempt's price is known."""
-        known = [0 if a.refunded else a.cost_micro_usd for a in self.attempts if a.refunded or a.cost_micro_usd is not None]
+        known = [
+            0 if a.refunded else a.cost_micro_usd for a in self.attempts if a.refunded or a.cost_micro_usd is not None
+        ]
         return sum(cost for cost in known if cost) if known else None
 
 
