@@ -1,4 +1,4 @@
-"""Every error that a user can cause, in one hierarchy. Each class owns its exit code (README, section on exit codes)."""
+"""Every error that a user can cause, in one hierarchy. Each class owns its exit code (README, “Exit codes”)."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -106,7 +106,7 @@ class Record:
     status: Status = Status.PENDING
     attempts: tuple[Attempt, ...] = ()
     error: Failure | None = None
-    times: Mapping[str, str] | None = None
+    times: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def current(self) -> Attempt | None:
@@ -130,7 +130,7 @@ class Record:
 
     @property
     def cost_micro_usd(self) -> int | None:
-        """What all attempts together have cost after refunds, in micro-dollars; `None` where no attempt's price is known."""
+        """What all attempts together have cost after refunds, in micro-dollars; None where no price is known."""
         known = [
             0 if a.refunded else a.cost_micro_usd for a in self.attempts if a.refunded or a.cost_micro_usd is not None
         ]

@@ -1,0 +1,214 @@
+"""What the service's answers say, read leniently: unknown fields, odd types and cut-off bodies are no errors."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from batchgen.records import Failure
+
+LONGEST_PAUSE_S = 3600.0
+KEPT_WORDS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer as far as it came. `complete` is False where the body broke off."""
+
+    status: int
+    body: bytes = b""
+    complete: bool = True
+    retry_after: str | None = None
+    date: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """The request surely never left: no byte of it was handed to a connection."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """The request cannot be made at all with this URL, certificate or key; trying again changes nothing."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The request was begun, and no answer's status came back."""
+
+    reason: str
+
+
+Outcome = Answer | NotSent | Unusable | Lost
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run as an answer shows it; None and empty are what the answer does not say. Costs in micro-dollars.
+
+    `whole` is False where the body broke off and only the fields before the break are known.
+    """
+
+    id: str | None
+    status: str | None
+    urls: tuple[str, ...]
+    cost_micro_usd: int | None
+    failure: Failure | None
+    whole: bool = True
+
+
+def run_view(answer: Answer) -> RunView | None:
+    """The run in the answer, or None where there is none. A body that broke off gives the fields before the break."""
+    parsed = _object(answer.body) if answer.complete else None
+    fields = whole_fields(answer.body) if parsed is None else parsed
+    if not fields:
+        return None
+    run_id, status, cost = fields.get("id"), fields.get("status"), fields.get("costUsd")
+    return RunView(
+        id=run_id if isinstance(run_id, str) and run_id.strip() else None,
+        status=status if isinstance(status, str) else None,
+        urls=_urls(fields.get("output")),
+        cost_micro_usd=_micro_usd(cost),
+        failure=_failure(fields.get("error")),
+        whole=parsed is not None,
+    )
+
+
+def words_of(answer: Answer) -> Failure:
+    """The service's own words for an error answer: its code and message, or else the status and the body's start."""
+    fields = _object(answer.body)
+    failure = _failure(fields.get("error")) if fields else None
+    if failure:
+        return Failure(failure.code or f"http_{answer.status}", failure.message)
+    text = excerpt(answer.body)
+    return Failure(f"http_{answer.status}", f"HTTP {answer.status}{': ' + text if text else ''}")
+
+
+def excerpt(body: bytes) -> str:
+    """The start of a body as one readable line."""
+    text = " ".join(body[: 4 * KEPT_WORDS].decode("utf-8", "replace").split())
+    return text if len(text) <= KEPT_WORDS else text[: KEPT_WORDS - 1] + "…"
+
+
+def whole_fields(body: bytes) -> dict[str, Any]:
+    """The top-level fields that stand whole in the start of a JSON object.
+
+    A value at the very end that might go on (a number, or a string without its closing quote) is not whole: half an
+    id is worse than none.
+    """
+    text = body.decode("utf-8", "replace")
+    decoder = json.JSONDecoder()
+    fields: dict[str, Any] = {}
+    at = _skip_space(text, 0)
+    if at >= len(text) or text[at] != "{":
+        return fields
+    while True:
+        try:
+            at = _skip_space(text, at + 1)
+            if text[at] != '"':
+                return fields
+            name, at = decoder.raw_decode(text, at)
+            at = _skip_space(text, at)
+            if text[at] != ":":
+                return fields
+            value, at = decoder.raw_decode(text, _skip_space(text, at + 1))
+            after = _skip_space(text, at)
+            if after >= len(text) and not isinstance(value, str | dict | list):
+                return fields
+            fields[name] = value
+            if after >= len(text) or text[after] != ",":
+                return fields
+            at = after
+        except (ValueError, IndexError, RecursionError):
+            return fields
+
+
+def retry_after_s(answer: Answer, now_utc: datetime) -> float | None:
+    """How long `Retry-After` asks to wait, in seconds from 0 to an hour; None where there is none that makes sense.
+
+    RFC 9110 allows seconds or a date. A date is measured against the answer's own `Date`, so that a wrong clock on
+    this machine does not matter.
+    """
+    value = (answer.retry_after or "").strip()
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = _until(value, answer.date, now_utc)
+    if math.isnan(seconds) or seconds < 0:
+        return None
+    return min(seconds, LONGEST_PAUSE_S)
+
+
+def _until(value: str, date: str | None, now_utc: datetime) -> float:
+    target = _http_date(value)
+    if target is None:
+        return math.nan
+    base = _http_date(date or "") or now_utc
+    return max(0.0, (target - base).total_seconds())
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        parsed = parsedate_to_datetime(value)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _urls(output: object) -> tuple[str, ...]:
+    """`output.urls` is documented; a single `output.url` is what a public client reads as well."""
+    if not isinstance(output, Mapping):
+        return ()
+    urls = output.get("urls")
+    if not isinstance(urls, list):
+        urls = [urls] if isinstance(urls, str) else [output.get("url")]
+    return tuple(url.strip() for url in urls if isinstance(url, str) and url.strip())
+
+
+def _micro_usd(cost: object) -> int | None:
+    if isinstance(cost, bool) or not isinstance(cost, int | float) or not math.isfinite(cost) or cost < 0:
+        return None
+    return round(cost)
+
+
+def _failure(error: object) -> Failure | None:
+    """The error as a string (as in runs) or as an object with message and code (as in error answers)."""
+    if isinstance(error, str) and error.strip():
+        return Failure("", _short(error))
+    if isinstance(error, Mapping):
+        code, message = error.get("code"), error.get("message")
+        words = _short(message) if isinstance(message, str) and message.strip() else ""
+        name = _short(code) if isinstance(code, str) else ""
+        if words or name:
+            return Failure(name, words or name)
+    return None
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= KEPT_WORDS else line[: KEPT_WORDS - 1] + "…"
+
+
+def _skip_space(text: str, at: int) -> int:
+    while at < len(text) and text[at] in " \t\r\n":
+        at += 1
+    return at
