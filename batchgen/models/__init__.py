@@ -1,0 +1,1 @@
+"""The models that batchgen knows: their input schemas, and what to assume of their prices and times."""
