@@ -1,0 +1,203 @@
+"""The service over HTTP: create a run, get a run. What came of a request is a value; nothing is decided here."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import anyio
+import httpx
+
+from batchgen import __version__
+from batchgen.core.answers import Answer, Lost, NotSent, Outcome, Unusable
+
+LARGEST_ANSWER = 1024 * 1024
+POST_DEADLINE_S = 60.0
+GET_DEADLINE_S = 30.0
+CONNECT_S = 10.0
+# httpcore looks through its whole pool at each request: several small pools are far cheaper than a large one.
+POOL_SIZE = 8
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its answer, as far as they came. It is filled in while they go on, so that a request that is
+    cut short at any moment (a deadline, a second Ctrl-C) still tells what is known of it."""
+
+    begun: bool = False
+    unusable: bool = False
+    problem: str = ""
+    status: int | None = None
+    retry_after: str | None = None
+    date: str | None = None
+    body: bytearray = field(default_factory=bytearray)
+    complete: bool = False
+
+    async def traced(self, event: str, _info: Mapping[str, Any]) -> None:
+        """Notes when the first byte is handed over. Exception classes alone do not tell."""
+        if event.endswith("send_request_headers.started"):
+            self.begun = True
+
+    def outcome(self) -> Outcome:
+        """What came of it."""
+        if self.unusable and not self.begun:
+            return Unusable(self.problem)
+        if self.status is not None:
+            return Answer(self.status, bytes(self.body), self.complete, self.retry_after, self.date)
+        if self.begun:
+            return Lost(self.problem or "No answer came in time.")
+        return NotSent(self.problem or "Stopped before it was sent.")
+
+
+class Service:
+    """The API under one base URL. Use as an async context manager. Keys are given to each call and kept nowhere."""
+
+    def __init__(self, base_url: str) -> None:
+        self._base_url = base_url.rstrip("/")
+        host = urlsplit(base_url).hostname or ""
+        # A proxy from the environment has no business between this program and a service on the same machine.
+        self._trust_env = host not in ("localhost", "127.0.0.1", "::1")
+        self._tls = httpx.create_ssl_context(trust_env=self._trust_env)
+        # A kept connection that the server closes at the wrong moment makes a false doubt, so each POST has its own.
+        self._posts = _Pools(lambda: self._client(keep=0))
+        self._gets = _Pools(lambda: self._client(keep=POOL_SIZE))
+
+    def _client(self, keep: int) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            verify=self._tls,
+            trust_env=self._trust_env,
+            follow_redirects=False,
+            limits=httpx.Limits(max_connections=POOL_SIZE, max_keepalive_connections=keep),
+            headers={
+                "User-Agent": f"batchgen/{__version__}",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+            },
+        )
+
+    async def __aenter__(self) -> Service:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._posts.close()
+            await self._gets.close()
+
+    async def create(self, key: str, model: str, given: Mapping[str, Any], exchange: Exchange) -> None:
+        """`POST /runs`. Costs money when it arrives. Raises nothing but cancellation; see `exchange`."""
+        content = json.dumps({"model": model, "input": given}, allow_nan=False).encode()
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        async with self._posts.one() as client:
+            await _perform(client, "POST", f"{self._base_url}/runs", headers, content, POST_DEADLINE_S, exchange)
+
+    async def get(self, key: str, run_id: str, exchange: Exchange) -> None:
+        """`GET /runs/ID`. Free of charge. Raises nothing but cancellation; see `exchange`."""
+        url = f"{self._base_url}/runs/{quote(run_id, safe='')}"
+        async with self._gets.one() as client:
+            await _perform(client, "GET", url, {"Authorization": f"Bearer {key}"}, None, GET_DEADLINE_S, exchange)
+
+
+async def _perform(
+    client: httpx.AsyncClient,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    content: bytes | None,
+    deadline_s: float,
+    exchange: Exchange,
+) -> None:
+    try:
+        with anyio.move_on_after(deadline_s):
+            request = client.build_request(
+                method,
+                url,
+                headers=dict(headers),
+                content=content,
+                timeout=httpx.Timeout(deadline_s, connect=CONNECT_S),
+                extensions={"trace": exchange.traced},
+            )
+            response = await client.send(request, stream=True)
+            try:
+                await _read(response, exchange)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await response.aclose()
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError, ValueError) as problem:
+        exchange.unusable = True
+        exchange.problem = f"The request cannot be made: {_words(problem)}"
+    except (httpx.HTTPError, httpx.StreamError, OSError) as problem:
+        exchange.unusable = _bad_certificate(problem)
+        exchange.problem = _words(problem)
+
+
+async def _read(response: httpx.Response, exchange: Exchange) -> None:
+    exchange.status = response.status_code
+    exchange.retry_after = response.headers.get("retry-after")
+    exchange.date = response.headers.get("date")
+    async for chunk in response.aiter_bytes():
+        exchange.body += chunk
+        if len(exchange.body) > LARGEST_ANSWER:
+            return
+    exchange.complete = True
+
+
+def _words(problem: Exception) -> str:
+    """The error in a line. The texts of these errors name hosts and ports, never headers; keys are not in them."""
+    cause = problem.__cause__ or problem.__context__
+    text = str(problem) or (str(cause) if cause else "")
+    return f"{_KINDS.get(type(problem), type(problem).__name__)}{': ' + text if text else ''}"
+
+
+_KINDS: Mapping[type[Exception], str] = {
+    httpx.ConnectError: "no connection",
+    httpx.ConnectTimeout: "no connection in time",
+    httpx.ReadTimeout: "no answer in time",
+    httpx.ReadError: "the connection broke",
+    httpx.RemoteProtocolError: "the answer broke off",
+    httpx.PoolTimeout: "no free connection",
+}
+
+
+def _bad_certificate(problem: BaseException | None) -> bool:
+    while problem is not None:
+        if isinstance(problem, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(problem):
+            return True
+        problem = problem.__cause__ or problem.__context__
+    return False
+
+
+class _Pools:
+    """As many small pools as are in use at once; a request takes the first one that has a free connection, so that
+    none ever queues inside a pool (cancelling a request that does leaks the pool's place)."""
+
+    def __init__(self, make: Any) -> None:
+        self._make = make
+        self._pools: list[tuple[httpx.AsyncClient, list[int]]] = []
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[httpx.AsyncClient]:
+        """A client with room for one more request."""
+        for client, used in self._pools:
+            if used[0] < POOL_SIZE:
+                break
+        else:
+            client, used = self._make(), [0]
+            self._pools.append((client, used))
+        used[0] += 1
+        try:
+            yield client
+        finally:
+            used[0] -= 1
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        for client, _ in self._pools:
+            await client.aclose()

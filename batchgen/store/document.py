@@ -1,0 +1,199 @@
+"""The state as a JSON document: how it is written, and what is refused when it is read."""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from batchgen.errors import StateDamaged, StateNewer
+from batchgen.records import Attempt, Failure, Record, SavedFile, Status
+
+FORMAT, VERSION = "batchgen-state", 1
+_KEYS = frozenset({"format", "version", "base_url", "manifest", "updated_at", "journal", "runs", "checksum"})
+_OUR_START = b'{"format":'
+_OUR_END = re.compile(rb'\n"checksum":"crc32:([0-9a-f]{8})"}\n\Z')
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a state says of itself. `generation` is that of the journal that continues it."""
+
+    base_url: str | None
+    manifest_path: str
+    manifest_sha256: str
+    updated_at: str = ""
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A state as it was read."""
+
+    header: Header
+    records: dict[str, Record]
+
+
+def encode_document(header: Header, records: Mapping[str, Record]) -> Iterator[bytes]:
+    """The document in pieces: a line of header, a line for each run, and a checksum of all that stands before it."""
+    head = {
+        "format": FORMAT,
+        "version": VERSION,
+        "base_url": header.base_url,
+        "manifest": {"path": header.manifest_path, "sha256": header.manifest_sha256},
+        "updated_at": header.updated_at,
+        "journal": header.generation,
+    }
+    crc = 0
+    lines = (f"{_dump(record.id)}:{_dump(record_to_json(record))}" for record in records.values())
+    pieces = _joined(f'{_dump(head)[:-1]},"runs":{{\n', lines, "\n},")
+    for piece in pieces:
+        data = piece.encode("utf-8", "surrogatepass")
+        crc = zlib.crc32(data, crc)
+        yield data
+    yield b'\n"checksum":"crc32:%08x"}\n' % crc
+
+
+def _joined(start: str, lines: Iterator[str], end: str) -> Iterator[str]:
+    yield start
+    for number, line in enumerate(lines):
+        yield f",\n{line}" if number else line
+    yield end
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def decode_document(path: Path, data: bytes) -> Document:
+    """Reads a document. Raises StateDamaged or StateNewer.
+
+    The checksum is of the bytes as this program lays them out. A file that another program has rewritten is no longer
+    laid out like that, and is taken at its word: whoever rewrites a state answers for it.
+    """
+    value = _parse(path, data)
+    if value.get("format") != FORMAT:
+        raise _damaged(path, "it does not say that it is a batchgen state")
+    if value.get("version") != VERSION:
+        raise StateNewer(
+            f"{path} has version {value.get('version')!r}; this program knows version {VERSION}.",
+            "Use the version of batchgen that wrote it.",
+        )
+    if unknown := value.keys() - _KEYS:
+        raise _damaged(path, f"unknown entry {min(unknown)!r}")
+    _check_sum(path, data)
+    try:
+        return Document(_header(value), {name: record_from_json(name, row) for name, row in value["runs"].items()})
+    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+        raise _damaged(path, f"an entry is missing or has the wrong form: {problem}") from problem
+
+
+def _parse(path: Path, data: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(data.decode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError) as problem:
+        raise _damaged(path, "it is not JSON") from problem
+    if not isinstance(value, dict):
+        raise _damaged(path, "it is not a JSON object")
+    return value
+
+
+def _check_sum(path: Path, data: bytes) -> None:
+    end = _OUR_END.search(data)
+    if data.startswith(_OUR_START) and end and int(end[1], 16) != zlib.crc32(data[: end.start()]):
+        raise _damaged(path, "its checksum does not match (if you edited it by hand, remove its last line's checksum)")
+
+
+def _damaged(path: Path, why: str) -> StateDamaged:
+    return StateDamaged(
+        f"{path} is damaged: {why}.",
+        "Restore it from a backup. Without one, move it away together with its .journal, and look up in your account "
+        "which runs exist before you run the manifest again: it would be rendered and paid for anew.",
+    )
+
+
+def _header(value: Mapping[str, Any]) -> Header:
+    manifest = value.get("manifest") or {}
+    generation = value.get("journal", 0)
+    if not isinstance(generation, int):
+        raise TypeError("journal is not a number")
+    return Header(
+        base_url=value.get("base_url"),
+        manifest_path=str(manifest.get("path", "")),
+        manifest_sha256=str(manifest.get("sha256", "")),
+        updated_at=str(value.get("updated_at", "")),
+        generation=generation,
+    )
+
+
+def record_to_json(record: Record) -> dict[str, Any]:
+    """A run's entry under its id."""
+    return {
+        "status": str(record.status),
+        "model": record.model,
+        "input": record.input,
+        "input_sha256": record.input_sha256,
+        "run_id": record.run_id,
+        "key": record.key,
+        "cost_micro_usd": record.cost_micro_usd,
+        "attempts": [_sparse(attempt) for attempt in record.attempts],
+        "error": asdict(record.error) if record.error else None,
+        "files": [asdict(file) for file in record.files],
+        **record.times,
+    }
+
+
+def _sparse(attempt: Attempt) -> dict[str, Any]:
+    """An attempt without the entries that say nothing."""
+    return {name: value for name, value in asdict(attempt).items() if value not in (None, False, ())}
+
+
+def record_from_json(name: str, row: Mapping[str, Any]) -> Record:
+    """A run from its entry. Raises KeyError, TypeError or ValueError.
+
+    Entries that the record derives from its attempts are read back only where a row has no attempts of its own, as
+    in a state that another program has written.
+    """
+    status = Status(row["status"])
+    attempts = tuple(_attempt(item) for item in row.get("attempts") or ())
+    if not attempts and (row.get("run_id") or row.get("key")):
+        attempts = (_from_row(row, status),)
+    if not attempts and status not in (Status.PENDING, Status.FAILED):
+        raise ValueError(f"{name} is {status} without an attempt")
+    return Record(
+        id=name,
+        model=_text(row["model"]),
+        input=dict(row["input"]),
+        input_sha256=_text(row["input_sha256"]),
+        status=status,
+        attempts=attempts,
+        error=Failure(**row["error"]) if row.get("error") else None,
+        times={key: _text(value) for key, value in row.items() if key.endswith("_at") and value is not None},
+    )
+
+
+def _from_row(row: Mapping[str, Any], status: Status) -> Attempt:
+    files = tuple(SavedFile(**item) for item in row.get("files") or ())
+    outcome = "in_doubt" if status is Status.IN_DOUBT else "created"
+    return Attempt(row.get("key") or "", "", outcome, row.get("run_id"), row.get("cost_micro_usd"), files=files)
+
+
+_ATTEMPT_KEYS = frozenset(field.name for field in fields(Attempt))
+
+
+def _attempt(item: Mapping[str, Any]) -> Attempt:
+    given = {key: value for key, value in item.items() if key in _ATTEMPT_KEYS}
+    if given.get("failure"):
+        given["failure"] = Failure(**given["failure"])
+    given["files"] = tuple(SavedFile(**file) for file in given.get("files") or ())
+    return Attempt(**given)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value

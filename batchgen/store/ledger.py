@@ -1,0 +1,256 @@
+"""The open state of a batch: reads it, takes events, and keeps records and disk in step.
+
+An event counts when it is on disk. Events that arrive while a write is under way share the next one and its fsync, so
+that a transition costs the same in a batch of any size.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import anyio
+import anyio.to_thread
+from filelock import FileLock, Timeout
+
+from batchgen import events as ev
+from batchgen.core.lifecycle import IllegalTransition, apply
+from batchgen.errors import StateDamaged, StateForeign, StateLocked, StateProblem, StateUnwritable
+from batchgen.records import Failure, Record, Status
+from batchgen.store.document import Document, Header, decode_document, encode_document
+from batchgen.store.files import fsync_folder, replace_file
+from batchgen.store.journal import Journal, read_journal
+from batchgen.store.paths import StatePaths
+
+FOLD_AT_LEAST_BYTES = 8 * 1024 * 1024
+INTERRUPTED = Failure("interrupted", "The program ended between the request and its answer.")
+
+
+def utc_now() -> str:
+    """The time of day as the state spells it: ISO 8601, UTC, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def read_state(paths: StatePaths) -> Document | None:
+    """The state with its journal applied; None where there is none yet. Takes no lock and changes nothing.
+
+    Raises StateDamaged, StateNewer or StateUnwritable (not readable).
+    """
+    for _ in range(20):
+        document = _read_once(paths)
+        if document is not _MOVING:
+            return document
+        time.sleep(0.02)  # another process is between the two renames of a fold
+    raise StateDamaged(
+        f"{paths.journal} continues a later state than {paths.state} holds.",
+        "The state was put back to an earlier one: put its journal back as well.",
+    )
+
+
+_MOVING = Document(Header(None, "", ""), {})
+
+
+def _read_once(paths: StatePaths) -> Document | None:
+    try:
+        data = paths.state.read_bytes() if paths.state.exists() else None
+        journal = read_journal(paths.journal)
+    except OSError as problem:
+        raise StateUnwritable(f"{paths.state} cannot be read: {problem.strerror or problem}.") from problem
+    if data is None:
+        if journal is not None:
+            raise StateDamaged(f"{paths.journal} is there, but {paths.state.name} is gone.", "Put the state file back.")
+        return None
+    document = decode_document(paths.state, data)
+    if journal is None or journal.generation < document.header.generation:
+        return document
+    if journal.generation > document.header.generation:
+        return _MOVING
+    for event in journal.events:
+        try:
+            document.records[event.id] = apply(document.records.get(event.id), event)
+        except IllegalTransition as problem:
+            raise StateDamaged(f"{paths.journal} does not follow from {paths.state.name}: {problem}.") from problem
+    return document
+
+
+@contextmanager
+def locked(paths: StatePaths) -> Iterator[None]:
+    """Holds the state's lock. Raises StateLocked at once where another process has it.
+
+    The system drops the lock of a process that died; the file stays, and means nothing by itself.
+    """
+    lock = FileLock(str(paths.lock))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StateLocked(
+            f"Another batchgen process is working on {paths.state}.",
+            "Wait for it, or stop it; `batchgen status` shows how far it is.",
+        ) from None
+    except OSError as problem:
+        raise StateUnwritable(f"{paths.lock} cannot be written: {problem.strerror or problem}.") from problem
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Events that share one write."""
+
+    events: list[ev.Event] = field(default_factory=list)
+    done: anyio.Event = field(default_factory=anyio.Event)
+    problem: Exception | None = None
+
+
+class Ledger:
+    """Every run's record, in memory and on disk. `records` is to be read only; `record` changes it."""
+
+    def __init__(self, paths: StatePaths, header: Header, records: dict[str, Record], now: Callable[[], str]) -> None:
+        self.paths = paths
+        self.records = records
+        self.now = now
+        self._header = header
+        self._journal: Journal | None = None
+        self._next = _Batch()
+        self._wake = anyio.Event()
+        self._closing = False
+        self._broken: StateProblem | None = None
+        self._fold_at = FOLD_AT_LEAST_BYTES
+
+    async def record(self, event: ev.Event) -> Record:
+        """Writes the event and returns the record after it. When this returns, the event survives a power cut.
+
+        Raises StateUnwritable, then and at every later call, when it cannot be written; IllegalTransition where the
+        event cannot happen. A caller that is cancelled while it waits has still written the event.
+        """
+        if self._broken:
+            raise self._broken
+        batch = self._next
+        batch.events.append(event)
+        self._wake.set()
+        with anyio.CancelScope(shield=True):
+            await batch.done.wait()
+        if batch.problem:
+            raise batch.problem
+        return self.records[event.id]
+
+    async def _write_in_turn(self) -> None:
+        """The one writer: takes what has come together since the last write, until the ledger closes."""
+        with anyio.CancelScope(shield=True):
+            while True:
+                if not self._next.events:
+                    if self._closing:
+                        return
+                    self._wake = anyio.Event()
+                    await self._wake.wait()
+                    continue
+                batch, self._next = self._next, _Batch()
+                try:
+                    await self._commit(batch)
+                except (StateProblem, IllegalTransition) as problem:
+                    batch.problem = problem
+                batch.done.set()
+
+    async def _commit(self, batch: _Batch) -> None:
+        after = dict[str, Record]()
+        for event in batch.events:
+            after[event.id] = apply(after.get(event.id, self.records.get(event.id)), event)
+        if self._broken or self._journal is None:
+            raise self._broken or StateUnwritable(f"{self.paths.journal} is closed.")
+        try:
+            await anyio.to_thread.run_sync(self._journal.append, batch.events)
+        except OSError as problem:
+            self._broken = _unwritable(self.paths, problem)
+            raise self._broken from problem
+        self.records.update(after)
+        if self._journal.size > self._fold_at:
+            await anyio.to_thread.run_sync(self.fold)
+
+    def fold(self) -> None:
+        """Writes the whole state, then begins a new journal. A stop between the two leaves an old journal, passed over.
+
+        Raises StateUnwritable; the old state and its journal still stand then.
+        """
+        header = replace(self._header, updated_at=self.now(), generation=self._header.generation + 1)
+        try:
+            replace_file(self.paths.state, encode_document(header, self.records))
+            self._header = header
+            if self._journal:
+                self._journal.close()
+                self._journal = None
+            self._journal = Journal(self.paths.journal, header.generation)
+        except OSError as problem:
+            self._broken = _unwritable(self.paths, problem)
+            raise self._broken from problem
+        self._fold_at = max(FOLD_AT_LEAST_BYTES, 2 * self.paths.state.stat().st_size)
+
+    def _finish(self) -> None:
+        """Folds everything into the state and takes the journal away. A broken ledger stays as it is on disk."""
+        if self._journal is None or self._broken:
+            return
+        self._journal.close()
+        self._journal = None
+        header = replace(self._header, updated_at=self.now(), generation=self._header.generation + 1)
+        try:
+            replace_file(self.paths.state, encode_document(header, self.records))
+            self.paths.journal.unlink(missing_ok=True)
+            fsync_folder(self.paths.state.parent)
+        except OSError as problem:
+            raise _unwritable(self.paths, problem) from problem
+
+    def doubt_what_is_open(self) -> list[ev.Event]:
+        """For each intent without an outcome, the event that says so."""
+        open_ids = [record.id for record in self.records.values() if record.status is Status.SUBMITTING]
+        return [ev.Doubted(id=name, at=self.now(), failure=INTERRUPTED) for name in open_ids]
+
+
+@asynccontextmanager
+async def open_ledger(paths: StatePaths, header: Header, now: Callable[[], str] = utc_now) -> AsyncIterator[Ledger]:
+    """Opens the state for writing under its lock, folds what a stop has left behind, and folds again at the end.
+
+    Raises a StateProblem of the fitting kind. A state that was made with another service is refused.
+    """
+    with locked(paths):
+        document = read_state(paths)
+        if document and document.header.base_url not in (None, header.base_url):
+            raise foreign(paths, document.header.base_url, header.base_url)
+        generation = document.header.generation if document else 0
+        ledger = Ledger(paths, replace(header, generation=generation), document.records if document else {}, now)
+        for event in ledger.doubt_what_is_open():
+            ledger.records[event.id] = apply(ledger.records[event.id], event)
+        try:
+            ledger.fold()
+            problem: Exception | None = None
+            async with anyio.create_task_group() as writer:
+                writer.start_soon(ledger._write_in_turn)
+                try:
+                    yield ledger
+                except Exception as raised:  # noqa: BLE001 - raised again below: a task group would wrap it in a group
+                    problem = raised
+                finally:
+                    ledger._closing = True
+                    ledger._wake.set()
+            if problem:
+                raise problem
+        finally:
+            ledger._finish()
+
+
+def foreign(paths: StatePaths, theirs: str | None, ours: str | None) -> StateForeign:
+    """The refusal of a state that belongs to another service."""
+    return StateForeign(
+        f"{paths.state} belongs to {theirs}, not to {ours}.",
+        "Use the same --base-url as before, or another --state for this service.",
+    )
+
+
+def _unwritable(paths: StatePaths, problem: OSError) -> StateUnwritable:
+    return StateUnwritable(
+        f"The state {paths.state} cannot be written: {problem.strerror or problem}. Nothing more was submitted.",
+        "Make room or mend the folder's permissions, then run the same command again.",
+    )

@@ -1,0 +1,38 @@
+"""Where a batch keeps its memory: the state, and beside it the journal, the lock and the file for emergencies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class StatePaths:
+    """The files of one state, all in one folder and named after it."""
+
+    state: Path
+
+    @property
+    def journal(self) -> Path:
+        """What has happened since the state was last written."""
+        return self._beside("journal")
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one process that may write. Never renamed and never removed."""
+        return self._beside("lock")
+
+    @property
+    def emergency(self) -> Path:
+        """Run ids that could not be written to the journal."""
+        return self._beside("emergency")
+
+    def _beside(self, ending: str) -> Path:
+        return self.state.with_name(f"{self.state.name}.{ending}")
+
+
+def state_paths(manifest: Path, chosen: Path | None, *, sandbox: bool) -> StatePaths:
+    """The state that belongs to a manifest. A rehearsal has one of its own: it must never pass for the real thing."""
+    if chosen is not None:
+        return StatePaths(chosen)
+    return StatePaths(manifest.with_name(f"{manifest.stem}{'.sandbox' if sandbox else ''}.state.json"))
