@@ -1,0 +1,191 @@
+"""From a file to runs: read, merge with the defaults, check, name. All problems are gathered on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from batchgen.errors import ManifestInvalid, UsageProblem
+from batchgen.manifest.identity import Names, digests, id_fault
+from batchgen.manifest.schemas import Checkers, Checks
+from batchgen.manifest.shapes import Draft, Fault, LoadOptions, Manifest, Row
+from batchgen.manifest.source import Source, read
+from batchgen.manifest.suggest import nearest, shown
+from batchgen.records import DEFAULT_MODEL, Place, Problem, Run
+
+Reader = Callable[[Source, Checkers], Draft]
+
+
+class _Wanted(NamedTuple):
+    """A row that was checked."""
+
+    row: Row
+    id: str | None
+    model: str
+    input: Mapping[str, Any]
+
+
+def load_manifest(path: Path, options: LoadOptions) -> Manifest:
+    """As `batchgen.manifest.load`, which see."""
+    reader = _reader(path)
+    source = read(path)
+    checkers = Checkers(options)
+    draft = reader(source, checkers)
+    batch = _Batch(draft, checkers)
+    wanted = [batch.wanted(row) for row in draft.rows]
+    problems = [*draft.problems, *batch.problems]
+    if not wanted and not problems:
+        problems.append(Problem(Place(source.name, 1), "the manifest holds no runs, so there is nothing to render."))
+    if problems:
+        raise ManifestInvalid(_sorted(problems, draft.columns))
+    return Manifest(path, source.sha256, _runs(wanted, draft), draft.settings, draft.output_dir)
+
+
+def _reader(path: Path) -> Reader:
+    reader = READERS.get(path.suffix.lower())
+    if reader is None and not path.is_dir():
+        known = ", ".join(READERS)
+        raise UsageProblem(f"{path}: the format goes by the extension, which must be one of {known}.")
+    return reader or _yaml
+
+
+def _yaml(source: Source, checkers: Checkers) -> Draft:
+    from batchgen.manifest.outline import read_yaml
+
+    return read_yaml(source, checkers.all_parameters())
+
+
+def _csv(source: Source, checkers: Checkers) -> Draft:
+    from batchgen.manifest.tables import read_table
+
+    return read_table(source, ",", checkers)
+
+
+def _tsv(source: Source, checkers: Checkers) -> Draft:
+    from batchgen.manifest.tables import read_table
+
+    return read_table(source, "\t", checkers)
+
+
+def _json_lines(source: Source, _checkers: Checkers) -> Draft:
+    from batchgen.manifest.lines import read_json_lines
+
+    return read_json_lines(source)
+
+
+def _text(source: Source, _checkers: Checkers) -> Draft:
+    from batchgen.manifest.lines import read_text
+
+    return read_text(source)
+
+
+READERS: Mapping[str, Reader] = {
+    ".yaml": _yaml,
+    ".yml": _yaml,
+    ".csv": _csv,
+    ".tsv": _tsv,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".txt": _text,
+}
+
+
+class _Batch:
+    """Checks the rows of one draft, and gathers what is wrong with them."""
+
+    def __init__(self, draft: Draft, checkers: Checkers) -> None:
+        self.problems: list[Problem] = []
+        self._draft = draft
+        self._checkers = checkers
+        self._ids: dict[str, Row] = {}
+
+    def wanted(self, row: Row) -> _Wanted:
+        """The row as it would be sent, where nothing is wrong with it."""
+        params = {**self._draft.defaults, **row.params} if self._draft.defaults else row.params
+        given_id = self._id(row)
+        model, checks = self._model(row)
+        if checks is None:
+            return _Wanted(row, given_id, model, {})
+        checked = checks.check(params)
+        for fault in checked.faults:
+            self._add(row, self._of_default(row, fault, model))
+        return _Wanted(row, given_id, model, checked.input)
+
+    def _id(self, row: Row) -> str | None:
+        if row.id is None:
+            return None
+        if isinstance(row.id, bool) or not isinstance(row.id, str | int):
+            self._add(row, Fault(("id",), f"id must be text, not {shown(row.id)}."))
+            return None
+        text = str(row.id).strip()
+        wrong = id_fault(text)
+        if wrong:
+            self._add(row, Fault(("id",), wrong))
+            return None
+        first = self._ids.setdefault(text, row)
+        if first is not row:
+            at = self._draft.locate(first, ("id",))
+            self._add(row, Fault(("id",), f"the id {shown(text)} is given twice; the first is at {at}."))
+        return text
+
+    def _model(self, row: Row) -> tuple[str, Checks | None]:
+        if row.model is not None and not isinstance(row.model, str):
+            self._add(row, Fault(("model",), f"model must be text, not {shown(row.model)}."))
+            return "", None
+        model = (row.model or self._draft.default_model or DEFAULT_MODEL).strip()
+        checks = self._checkers.get(model)
+        if checks is None:
+            message = (
+                f"unknown model {shown(model)}; give its input schema with --schema, "
+                "or send its runs unchecked with --unvalidated."
+            )
+            suggestion = _nearest_model(model, self._checkers.model_names())
+            place = None if row.model else self._draft.default_model_place
+            self._add(row, Fault(("model",), message, suggestion), place)
+        return model, checks
+
+    def _of_default(self, row: Row, fault: Fault, model: str) -> Fault:
+        """A default that only this run's own model does not take can be taken back in the run."""
+        name = fault.path[0] if fault.path else None
+        if not fault.at_key or row.model is None or name in row.params or name not in self._draft.defaults:
+            return fault
+        usual = self._checkers.get(self._draft.default_model or DEFAULT_MODEL)
+        if usual is None or name not in (usual.names or ()):
+            return fault  # a default that is wrong in itself
+        message = (
+            f"{model} takes no parameter {name}, which is among the defaults; take it back here with {name}: null."
+        )
+        return Fault(fault.path, message)
+
+    def _add(self, row: Row, fault: Fault, place: Place | None = None) -> None:
+        where = place or self._draft.locate(row, fault.path, fault.at_key)
+        self.problems.append(Problem(where, fault.message, fault.suggestion))
+
+
+def _nearest_model(model: str, names: Iterable[str]) -> str | None:
+    """The nearest model; its name without the maker's is enough."""
+    full = {name.rpartition("/")[2]: name for name in names}
+    near = nearest(model, full.values())
+    return near or full.get(nearest(model.rpartition("/")[2], full) or "")
+
+
+def _runs(wanted: list[_Wanted], draft: Draft) -> tuple[Run, ...]:
+    names = Names(item.id for item in wanted if item.id is not None)
+    runs = []
+    for row, given_id, model, value in wanted:
+        input_sha256, both = digests(model, value)
+        name = given_id or names.name(str(value.get("prompt", "")), both)
+        runs.append(Run(name, model, value, input_sha256, draft.locate(row, ())))
+    return tuple(runs)
+
+
+def _sorted(problems: list[Problem], columns: Iterable[str]) -> list[Problem]:
+    """By place, each once: what is wrong with a default is wrong in every run, and told at the default."""
+    position = {name: index for index, name in enumerate(columns, 1)}
+
+    def key(problem: Problem) -> tuple[int, int]:
+        column = problem.place.column
+        return problem.place.line, column if isinstance(column, int) else position.get(column, 0)
+
+    return sorted(dict.fromkeys(problems), key=key)
