@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from batchgen.errors import BatchgenError
 from batchgen.records import Failure, Record, Status
 
 ALL_DOWNLOADED, SOME_FAILED, BAD_USAGE, ACCOUNT, IN_DOUBT, STATE = 0, 1, 2, 3, 4, 5
@@ -17,7 +18,7 @@ class Ending:
 
     stopped: Failure | None = None
     signal_code: int | None = None
-    state_failed: bool = False
+    state_problem: BatchgenError | None = None
     breaker_open: bool = False
     left: tuple[tuple[str, Failure], ...] = ()
 
@@ -25,7 +26,7 @@ class Ending:
 def exit_code(ending: Ending, records: Iterable[Record]) -> int:
     """The first of 5, 3, 130 or 143, 4, 1, 0 that holds (design, section 4). `records`: those that were meant."""
     statuses = {record.status for record in records}
-    if ending.state_failed:
+    if ending.state_problem:
         return STATE
     if ending.stopped:
         return ACCOUNT

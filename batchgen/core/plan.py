@@ -166,7 +166,7 @@ def _limited(steps: list[Step], limit: int | None) -> list[Step]:
     for step in steps:
         if step.action in SENDS:
             if limit <= 0:
-                step = Step(step.id, Action.UNSELECTED, "beyond --limit", step.run, step.record)  # noqa: PLW2901
+                step = Step(step.id, Action.UNSELECTED, "beyond --limit", step.run, step.record)
             limit -= 1
         out.append(step)
     return out

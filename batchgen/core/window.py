@@ -45,11 +45,9 @@ class Window:
             self._freed.popleft()
         return max(0, self.rate.limit - self.in_flight - len(self._freed))
 
-    def free_at(self, now: float) -> float:
-        """When the next request may begin: `now`, a time, or infinity while all slots are in flight."""
-        if self.free(now):
-            return now
-        return self._freed[0] if self._freed else math.inf
+    def grows_at(self, now: float) -> float:
+        """When one more slot becomes free by the passing of time alone; infinity where none will."""
+        return next((at for at in self._freed if at > now), math.inf)
 
     def begin(self) -> None:
         """A request begins."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -174,30 +174,34 @@ def _bad_certificate(problem: BaseException | None) -> bool:
     return False
 
 
+@dataclass(slots=True)
+class _Pool:
+    client: httpx.AsyncClient
+    used: int = 0
+
+
 class _Pools:
     """As many small pools as are in use at once; a request takes the first one that has a free connection, so that
     none ever queues inside a pool (cancelling a request that does leaks the pool's place)."""
 
-    def __init__(self, make: Any) -> None:
+    def __init__(self, make: Callable[[], httpx.AsyncClient]) -> None:
         self._make = make
-        self._pools: list[tuple[httpx.AsyncClient, list[int]]] = []
+        self._pools: list[_Pool] = []
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[httpx.AsyncClient]:
         """A client with room for one more request."""
-        for client, used in self._pools:
-            if used[0] < POOL_SIZE:
-                break
-        else:
-            client, used = self._make(), [0]
-            self._pools.append((client, used))
-        used[0] += 1
+        pool = next((pool for pool in self._pools if pool.used < POOL_SIZE), None)
+        if pool is None:
+            pool = _Pool(self._make())
+            self._pools.append(pool)
+        pool.used += 1
         try:
-            yield client
+            yield pool.client
         finally:
-            used[0] -= 1
+            pool.used -= 1
 
     async def close(self) -> None:
         """Closes every connection."""
-        for client, _ in self._pools:
-            await client.aclose()
+        for pool in self._pools:
+            await pool.client.aclose()

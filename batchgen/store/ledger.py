@@ -7,7 +7,7 @@ that a transition costs the same in a batch of any size.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -128,16 +128,20 @@ class Ledger:
         Raises StateUnwritable, then and at every later call, when it cannot be written; IllegalTransition where the
         event cannot happen. A caller that is cancelled while it waits has still written the event.
         """
+        await self.record_all([event])
+        return self.records[event.id]
+
+    async def record_all(self, events: Iterable[ev.Event]) -> None:
+        """Writes events that share one fsync, as `record` writes one."""
         if self._broken:
             raise self._broken
         batch = self._next
-        batch.events.append(event)
+        batch.events.extend(events)
         self._wake.set()
         with anyio.CancelScope(shield=True):
             await batch.done.wait()
         if batch.problem:
             raise batch.problem
-        return self.records[event.id]
 
     async def _write_in_turn(self) -> None:
         """The one writer: takes what has come together since the last write, until the ledger closes."""
@@ -230,7 +234,7 @@ async def open_ledger(paths: StatePaths, header: Header, now: Callable[[], str] 
                 writer.start_soon(ledger._write_in_turn)
                 try:
                     yield ledger
-                except Exception as raised:  # noqa: BLE001 - raised again below: a task group would wrap it in a group
+                except Exception as raised:  # raised again below: a task group would wrap it in a group
                     problem = raised
                 finally:
                     ledger._closing = True

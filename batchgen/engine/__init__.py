@@ -1,0 +1,1 @@
+"""Performs what the core decides: slots, submissions, polls and downloads of one batch."""

@@ -1,0 +1,169 @@
+"""One batch from its plan to its ending: feeds runs in, drives each through its steps, and stops in an orderly way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import anyio
+
+from batchgen import events as ev
+from batchgen.core.choose import live_runs
+from batchgen.core.outcome import Ending
+from batchgen.core.plan import Action, Plan, Step
+from batchgen.core.polling import spec_of
+from batchgen.engine.desk import Desk
+from batchgen.engine.fetch import fetch
+from batchgen.engine.follow import follow
+from batchgen.engine.notices import Stopping
+from batchgen.engine.submit import submit
+from batchgen.errors import StateProblem
+from batchgen.records import Failure, Record, Status
+
+DRAIN_S = 25.0
+
+
+class Batch:
+    """Runs a plan. `drain` and `leave_now` may be called at any time, from a signal's task."""
+
+    def __init__(self, desk: Desk, plan: Plan) -> None:
+        self._desk = desk
+        self._plan = plan
+        self._scope = anyio.CancelScope()
+        self._signal_code: int | None = None
+        self._state_problem: StateProblem | None = None
+        self._live: anyio.Semaphore | None = None
+
+    async def run(self) -> Ending:
+        """Does what the plan says. Raises nothing that a user can cause: the ending tells."""
+        desk = self._desk
+        with self._scope:
+            async with anyio.create_task_group() as server:
+                server.start_soon(desk.dispatcher.serve)
+                await self._feed_and_finish()
+                server.cancel_scope.cancel()
+        return self._ending()
+
+    async def _feed_and_finish(self) -> None:
+        steps = self._plan.of(Action.RESUME, Action.FETCH) + self._plan.of(Action.NEW, Action.CHANGED, Action.RETRY)
+        self._live = anyio.Semaphore(self._concurrency(steps))
+        async with anyio.create_task_group() as tasks:
+            for step in steps:
+                await self._live.acquire()
+                if step.action not in (Action.RESUME, Action.FETCH) and self._desk.dispatcher.closed_for_good:
+                    self._live.release()
+                    self._desk.leave(step.id, self._desk.dispatcher.closed_for_good)
+                    continue
+                tasks.start_soon(self._drive, step)
+
+    async def _drive(self, step: Step) -> None:
+        """Takes one run through its steps until nothing is left to do for it in this session."""
+        place = _Place(self._live)
+        try:
+            await self._prepare(step)
+            await self._steps(step.id, place)
+        except StateProblem as problem:
+            self._give_up_state(problem)
+        finally:
+            place.free()
+
+    async def _steps(self, name: str, place: _Place) -> None:
+        desk, urls = self._desk, None
+        while True:
+            match desk.ledger.records[name].status:
+                case Status.PENDING:
+                    if not await submit(desk, name):
+                        return
+                case Status.SUBMITTED:
+                    urls = await follow(desk, name)
+                    if urls is None:
+                        return
+                case Status.SUCCEEDED:
+                    # The place is held until a download may begin: when downloads are slow, submissions slow down too.
+                    async with desk.downloads:
+                        place.free()
+                        await fetch(desk, name, urls)
+                    return
+                case _:
+                    return
+
+    async def _prepare(self, step: Step) -> None:
+        """What the plan's action asks to be written down before the run's steps begin."""
+        desk = self._desk
+        if step.action is Action.RETRY:
+            await desk.record(ev.Retried(id=step.id, at=desk.now()))
+        elif step.action is Action.FETCH:
+            await desk.record(ev.FilesMissing(id=step.id, at=desk.now()))
+
+    def _concurrency(self, steps: Sequence[Step]) -> int:
+        desk = self._desk
+        if desk.settings.concurrency:
+            return desk.settings.concurrency
+        records = (desk.ledger.records[step.id] for step in steps[:1000])
+        likely = max((self._likely_s(record) for record in records), default=60.0)
+        return live_runs(desk.settings.rate, len(desk.settings.keys), likely)
+
+    def _likely_s(self, record: Record) -> float:
+        desk = self._desk
+        return desk.latencies.usual(spec_of(record.model, record.input), desk.prior(record)).likely
+
+    # ----------------------------------------------------------------------------------------------- stopping
+
+    def drain(self, signal_code: int) -> None:
+        """No new POST; what is under way finishes and is saved, polls and waits end at once."""
+        self._signal_code = self._signal_code or signal_code
+        self._desk.draining = True
+        self._desk.dispatcher.stop_submissions(Failure("stopped", "Stopped by a signal."))
+        self._desk.notify(Stopping(Failure("stopped", "Stopped by a signal.")))
+        self._scope.cancel()
+
+    def leave_now(self) -> None:
+        """Cuts short what `drain` lets finish: an open POST is in doubt then."""
+        self._desk.stop_hard()
+
+    async def leave_after_deadline(self) -> None:
+        """Ends a drain that takes too long."""
+        await anyio.sleep(DRAIN_S)
+        self.leave_now()
+
+    def _give_up_state(self, problem: StateProblem) -> None:
+        """The state cannot be written: nothing that costs money may happen any more."""
+        if self._state_problem is None:
+            self._state_problem = problem
+            self._desk.draining = True
+            failure = Failure("state", str(problem))
+            self._desk.dispatcher.stop_submissions(failure)
+            self._desk.notify(Stopping(failure))
+            self._scope.cancel()
+
+    def _ending(self) -> Ending:
+        desk = self._desk
+        reason = desk.dispatcher.closed_for_good
+        unsent = any(desk.ledger.records[name].status is Status.PENDING for name in desk.left)
+        refused = next((lane.account.refusal for lane in desk.dispatcher.lanes if lane.account.polls_given_up), None)
+        breaker_open = desk.dispatcher.breaker.gave_up
+        by_account = reason if unsent and not (breaker_open or self._signal_code or self._state_problem) else None
+        return Ending(
+            stopped=by_account or refused,
+            signal_code=self._signal_code,
+            state_problem=self._state_problem,
+            breaker_open=breaker_open,
+            left=tuple(desk.left.items()),
+        )
+
+
+class _Place:
+    """One run's place among the live ones, freed once."""
+
+    def __init__(self, places: anyio.Semaphore | None) -> None:
+        self._places = places
+
+    def free(self) -> None:
+        """Lets the next run in."""
+        if self._places is not None:
+            self._places.release()
+            self._places = None
+
+
+def records_of(steps: Iterable[Step], records: dict[str, Record]) -> list[Record]:
+    """The records that the manifest's own steps are about, as they are now."""
+    return [records[step.id] for step in steps if step.run is not None and step.id in records]

@@ -1,0 +1,84 @@
+"""What every step of a batch works with, and the one way in which a step changes a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from random import Random
+
+import anyio
+
+from batchgen.core.cost import Prices
+from batchgen.core.polling import Latencies, PollPolicy
+from batchgen.engine.budget import Budget
+from batchgen.engine.dispatch import Dispatcher
+from batchgen.engine.notices import Changed, Notify
+from batchgen.events import Event
+from batchgen.models.registry import get as model_named
+from batchgen.records import Failure, Record
+from batchgen.service.client import Service
+from batchgen.service.download import Downloader
+from batchgen.settings import Settings
+from batchgen.store.ledger import Ledger
+from batchgen.store.videos import VideoFolder
+
+
+@dataclass(slots=True)
+class Desk:
+    """The parts of one batch. Steps read them; what they change of a run goes through `record`."""
+
+    settings: Settings
+    ledger: Ledger
+    service: Service
+    downloader: Downloader
+    videos: VideoFolder
+    dispatcher: Dispatcher
+    budget: Budget
+    prices: Prices
+    notify: Notify
+    rng: Random
+    policy: PollPolicy
+    latencies: Latencies = field(default_factory=Latencies)
+    downloads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(8))
+    draining: bool = False
+    disk_full: Failure | None = None
+    left: dict[str, Failure] = field(default_factory=dict)
+    tries_of_5xx: dict[str, int] = field(default_factory=dict)
+    _urgent: set[anyio.CancelScope] = field(default_factory=set)
+
+    async def record(self, event: Event) -> Record:
+        """Writes an event down; the run is what the ledger makes of it. Raises StateUnwritable."""
+        before = self.ledger.records[event.id].status
+        record = await self.ledger.record(event)
+        self.notify(Changed(record, before))
+        return record
+
+    def now(self) -> str:
+        """The time of day for an event."""
+        return self.ledger.now()
+
+    @contextmanager
+    def until_hard_stop(self) -> Iterator[None]:
+        """What stands in it goes on through a first Ctrl-C, and is cut short by a second one or by the deadline."""
+        with anyio.CancelScope() as scope:
+            self._urgent.add(scope)
+            try:
+                yield
+            finally:
+                self._urgent.discard(scope)
+
+    def stop_hard(self) -> None:
+        """Cuts short everything that a first Ctrl-C lets finish."""
+        for scope in tuple(self._urgent):
+            scope.cancel()
+
+    def leave(self, name: str, failure: Failure) -> bool:
+        """The run stays as it is in this session, and a person is told why. False: its task is over."""
+        self.left[name] = failure
+        return False
+
+    def prior(self, record: Record) -> tuple[float, float] | None:
+        """The bundled guess of a run's latency, as (low, high) in seconds."""
+        model = model_named(record.model)
+        return model.usual_seconds(record.input) if model else None

@@ -1,0 +1,277 @@
+"""Hands out the slots of every key's request window, to submissions and polls alike, and learns from what comes back.
+
+What may be sent is decided in the core (window, gate, breaker, account, choose); here the waiting is done.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import Random
+
+import anyio
+
+from batchgen.core import verdict as v
+from batchgen.core.account import Account
+from batchgen.core.answers import Answer, NotSent, Outcome, retry_after_s
+from batchgen.core.choose import Pick, choose
+from batchgen.core.gate import Breaker, Gate, OpenPosts
+from batchgen.core.window import Rate, Window
+from batchgen.engine.notices import Held, Notify
+from batchgen.records import Failure
+from batchgen.settings import Key
+
+
+@dataclass(slots=True)
+class Waiter:
+    """Someone who waits for a slot; `lane` is filled in when it is granted, and stays None when it never will be."""
+
+    submission: bool
+    granted: anyio.Event = field(default_factory=anyio.Event)
+    lane: Lane | None = None
+    gone: bool = False
+
+
+@dataclass(slots=True)
+class Lane:
+    """One key: its window, its standing, its POSTs in the air and the polls that wait for it."""
+
+    key: Key
+    window: Window
+    account: Account = field(default_factory=Account)
+    posts: int = 0
+    polls: list[tuple[float, int, Waiter]] = field(default_factory=list)
+
+    def urgent_at(self) -> float:
+        """When the most urgent waiting poll goes before submissions; infinity where none waits."""
+        while self.polls and self.polls[0][2].gone:
+            heapq.heappop(self.polls)
+        return self.polls[0][0] if self.polls else math.inf
+
+
+class Dispatcher:
+    """The one place through which every request to the service goes."""
+
+    def __init__(
+        self, keys: Sequence[Key], rate: Rate, notify: Notify, rng: Random, *, wait_for_credit: bool = False
+    ) -> None:
+        self.lanes = tuple(Lane(key, Window(rate)) for key in keys)
+        self.gate = Gate()
+        self.breaker = Breaker()
+        self.closed_for_good: Failure | None = None
+        self._open_posts = OpenPosts()
+        self._rate = rate
+        self._notify = notify
+        self._rng = rng
+        self._wait_for_credit = wait_for_credit
+        self._submissions: deque[Waiter] = deque()
+        self._order = itertools.count()
+        self._changed = anyio.Event()
+
+    # ------------------------------------------------------------------------------------------------ asking
+
+    async def submission(self) -> Lane | None:
+        """Waits for a slot in which a POST may go, and for the key to send it with. None: no POST will go any more.
+
+        The slot must be given back with `posted` or `unused`.
+        """
+        if self.closed_for_good:
+            return None
+        waiter = Waiter(submission=True)
+        self._submissions.append(waiter)
+        return await self._wait(waiter)
+
+    async def poll(self, lane: Lane, urgent_at: float) -> bool:
+        """Waits for a slot for a GET with this key. False: this key polls no more. To be given back with `polled`."""
+        if lane.account.polls_given_up:
+            return False
+        waiter = Waiter(submission=False)
+        heapq.heappush(lane.polls, (urgent_at, next(self._order), waiter))
+        return await self._wait(waiter) is not None
+
+    async def _wait(self, waiter: Waiter) -> Lane | None:
+        self._changed.set()
+        try:
+            await waiter.granted.wait()
+        except BaseException:
+            waiter.gone = True
+            if waiter.lane:  # granted and cancelled at once
+                self._unused(waiter.lane, waiter.submission)
+            raise
+        return waiter.lane
+
+    # ------------------------------------------------------------------------------------------ giving back
+
+    def may_begin(self, lane: Lane) -> bool:
+        """Whether a POST whose slot was granted may still go, or something closed while its intent was written."""
+        now = anyio.current_time()
+        return (
+            self.closed_for_good is None
+            and now >= self.gate.opens_at
+            and self.breaker.may_submit(now, 0)
+            and lane.account.may_submit(now, 0)
+        )
+
+    def unused(self, lane: Lane) -> None:
+        """A submission's slot was not used after all."""
+        self._unused(lane, submission=True)
+
+    def _unused(self, lane: Lane, submission: bool) -> None:
+        lane.posts -= submission
+        lane.window.unused()
+        self._changed.set()
+
+    def posted(self, lane: Lane, outcome: Outcome, verdict: v.PostVerdict, begun_at: float) -> None:
+        """A POST has come to its end; closes and opens what follows from it."""
+        now = anyio.current_time()
+        lane.posts -= 1
+        self._end(lane, outcome, now)
+        match verdict:
+            case v.SendAgain(failure):
+                self._close_gate(failure, outcome, begun_at, now)
+                return
+            case v.CloseGate(failure):
+                self._close_gate(failure, outcome, begun_at, now)
+            case v.CloseKey():
+                self._close_key(lane, verdict, begun_at, now)
+            case v.StopBatch(failure):
+                self.stop_submissions(failure)
+                return
+            case v.Submitted():
+                lane.account = lane.account.submitted(begun_at)
+                self.gate = self.gate.answered(begun_at)
+            case _:
+                self.gate = self.gate.answered(begun_at)
+        self._feed_breaker(verdict, begun_at, now)
+
+    def polled(self, lane: Lane, outcome: Outcome, verdict: v.GetVerdict, begun_at: float) -> None:
+        """A GET has come to its end."""
+        now = anyio.current_time()
+        self._end(lane, outcome, now)
+        match verdict:
+            case v.PollAgain(failure, limited=True):
+                self._close_gate(failure, outcome, begun_at, now)
+            case v.PauseKey(failure):
+                lane.account = lane.account.refuse_poll(failure, now)
+                self._notify(Held(f"polls of key {lane.key.fingerprint}", failure, lane.account.polls_from - now))
+                if lane.account.polls_given_up:
+                    self._dismiss(lane)
+            case v.PollAgain():
+                pass
+            case _:
+                lane.account = lane.account.polled()
+                self.gate = self.gate.answered(begun_at)
+
+    def _end(self, lane: Lane, outcome: Outcome, now: float) -> None:
+        if isinstance(outcome, NotSent):
+            lane.window.unused()
+        else:
+            lane.window.end(now)
+        self._changed.set()
+
+    def _close_gate(self, failure: Failure, outcome: Outcome, begun_at: float, now: float) -> None:
+        asked = retry_after_s(outcome, datetime.now(UTC)) if isinstance(outcome, Answer) else None
+        self.gate = self.gate.close(now, begun_at, failure, asked, self._rng.random())
+        self._notify(Held("requests", failure, self.gate.opens_at - now))
+
+    def _close_key(self, lane: Lane, verdict: v.CloseKey, begun_at: float, now: float) -> None:
+        lane.account = lane.account.close(verdict, begun_at=begun_at, now=now, wait=self._wait_for_credit)
+        seconds = lane.account.probe_at - now
+        self._notify(Held(f"submissions with key {lane.key.fingerprint}", verdict.failure, seconds))
+        if all(lane.account.hopeless for lane in self.lanes):
+            self.stop_submissions(verdict.failure)
+
+    def _feed_breaker(self, verdict: v.PostVerdict, begun_at: float, now: float) -> None:
+        in_doubt = isinstance(verdict, v.InDoubt)
+        self._open_posts = self._open_posts.doubted() if in_doubt else self._open_posts.answered()
+        before = self.breaker
+        self.breaker = before.after(in_doubt=in_doubt, begun_at=begun_at, now=now)
+        if self.breaker.paused_until and self.breaker.paused_until != before.paused_until:
+            reason = Failure("in_doubt", "too many submissions ended in doubt")
+            if self.breaker.gave_up:
+                self.stop_submissions(Failure("in_doubt", "submissions kept ending in doubt"))
+            else:
+                self._notify(Held("submissions", reason, self.breaker.paused_until - now))
+
+    def stop_submissions(self, reason: Failure) -> None:
+        """No POST goes out any more; whoever waits for one is told so. Polls go on."""
+        self.closed_for_good = self.closed_for_good or reason
+        for waiter in self._submissions:
+            waiter.granted.set()
+        self._submissions.clear()
+        self._changed.set()
+
+    def _dismiss(self, lane: Lane) -> None:
+        """Tells every poll that waits for this key that it will not come."""
+        for _, _, waiter in lane.polls:
+            waiter.granted.set()
+        lane.polls.clear()
+
+    # ------------------------------------------------------------------------------------------ handing out
+
+    async def serve(self) -> None:
+        """Hands out slots until cancelled."""
+        while True:
+            self._changed = anyio.Event()
+            wake_at = self._hand_out(anyio.current_time())
+            with anyio.move_on_after(max(0.0, wake_at - anyio.current_time())):
+                await self._changed.wait()
+
+    def _hand_out(self, now: float) -> float:
+        """Grants every slot that can be granted now. Returns when to look again, unless something happens before."""
+        if now < self.gate.opens_at:
+            return self.gate.opens_at
+        while self._grant_one(now):
+            pass
+        return min((self._look_again(lane, now) for lane in self.lanes), default=math.inf)
+
+    def _grant_one(self, now: float) -> bool:
+        while self._submissions and self._submissions[0].gone:
+            self._submissions.popleft()
+        # The key with the most room goes first, so that several keys share the work.
+        for lane in sorted(self.lanes, key=lambda lane: -lane.window.free(now)):
+            free = lane.window.free(now)
+            pick = Pick.NOBODY
+            if free:
+                urgent_at = lane.urgent_at()
+                pick = choose(
+                    now,
+                    urgent_at,
+                    poll_waits=urgent_at < math.inf and now >= lane.account.polls_from,
+                    may_submit=bool(self._submissions) and self._may_submit(lane, now),
+                    free=free,
+                    rate=self._rate,
+                )
+            if pick is Pick.NOBODY:
+                continue
+            waiter = heapq.heappop(lane.polls)[2] if pick is Pick.POLL else self._submissions.popleft()
+            lane.posts += pick is Pick.SUBMISSION
+            lane.window.begin()
+            waiter.lane = lane
+            waiter.granted.set()
+            return True
+        return False
+
+    def _may_submit(self, lane: Lane, now: float) -> bool:
+        in_air = sum(lane.posts for lane in self.lanes)
+        return (
+            in_air < self._open_posts.most
+            and self.breaker.may_submit(now, in_air)
+            and lane.account.may_submit(now, lane.posts)
+        )
+
+    def _look_again(self, lane: Lane, now: float) -> float:
+        """When something about this key changes by the mere passing of time."""
+        times = [
+            lane.window.grows_at(now),
+            lane.urgent_at(),
+            lane.account.polls_from,
+            lane.account.probe_at,
+            self.breaker.paused_until or math.inf,
+        ]
+        return min((at for at in times if at > now), default=math.inf)

@@ -1,0 +1,106 @@
+"""One submission: an intent on disk, a POST, and its outcome on disk before anything else happens."""
+
+from __future__ import annotations
+
+import anyio
+
+from batchgen import events as ev
+from batchgen.core import verdict as v
+from batchgen.core.answers import Answer
+from batchgen.engine.desk import Desk
+from batchgen.engine.dispatch import Lane
+from batchgen.engine.notices import Lost
+from batchgen.errors import StateProblem
+from batchgen.records import Failure, Record, Status
+from batchgen.service.client import Exchange
+from batchgen.store.emergency import save_id
+
+NOT_NOW = Failure("held_back", "Submissions were closed before this one was sent.")
+TRIES_OF_5XX = 5
+
+
+async def submit(desk: Desk, name: str) -> bool:
+    """Submits a pending run. True: its status says what comes next; False: it stays pending in this session.
+
+    A stop while it waits leaves the run pending. Once the intent is written, only a second Ctrl-C cuts the POST short,
+    and then its outcome, whatever is known of it, is written all the same.
+    """
+    record = desk.ledger.records[name]
+    price = desk.prices.of(record.model, record.input)
+    if reason := await desk.budget.reserve(name, price):
+        desk.dispatcher.stop_submissions(reason)
+        return desk.leave(name, reason)
+    spent = 0
+    try:
+        lane = await desk.dispatcher.submission()
+        if lane is None:
+            return desk.leave(name, desk.dispatcher.closed_for_good or NOT_NOW)
+        with anyio.CancelScope(shield=True):
+            record = await _send(desk, record, lane)
+            spent = _spent(record, price)
+    finally:
+        desk.budget.settle(name, spent)
+    return True
+
+
+def _spent(record: Record, price: int | None) -> int:
+    """What counts as spent by the submission that has just ended, in micro-dollars."""
+    if record.status not in (Status.SUBMITTED, Status.IN_DOUBT) or record.current is None:
+        return 0
+    cost = record.current.cost_micro_usd
+    return cost if cost is not None else (price or 0)
+
+
+async def _send(desk: Desk, record: Record, lane: Lane) -> Record:
+    """From the intent to the outcome. Runs shielded: only the POST itself can be cut short."""
+    try:
+        await desk.record(ev.Intended(id=record.id, at=desk.now(), key=lane.key.fingerprint))
+    except StateProblem:
+        desk.dispatcher.unused(lane)
+        raise
+    if desk.draining or not desk.dispatcher.may_begin(lane):
+        desk.dispatcher.unused(lane)
+        return await desk.record(ev.NotCreated(id=record.id, at=desk.now(), failure=NOT_NOW))
+    exchange, begun_at = Exchange(), anyio.current_time()
+    with desk.until_hard_stop():
+        await desk.service.create(lane.key.secret, record.model, record.input, exchange)
+    outcome = exchange.outcome()
+    verdict = v.judge_post(outcome, trust_5xx=desk.settings.assume_5xx_not_created)
+    if isinstance(verdict, v.SendAgain) and isinstance(outcome, Answer):
+        verdict = _tried_again(desk, record.id, verdict)
+    desk.dispatcher.posted(lane, outcome, verdict, begun_at)
+    return await _write_down(desk, record, verdict)
+
+
+def _tried_again(desk: Desk, name: str, verdict: v.SendAgain) -> v.PostVerdict:
+    """With --assume-5xx-not-created an input that the service stumbles over each time must not hold up the rest."""
+    desk.tries_of_5xx[name] = desk.tries_of_5xx.get(name, 0) + 1
+    return verdict if desk.tries_of_5xx[name] < TRIES_OF_5XX else v.Refuse(verdict.failure)
+
+
+async def _write_down(desk: Desk, record: Record, verdict: v.PostVerdict) -> Record:
+    """The verdict as an event. An id that the journal does not take goes to the emergency file and to the screen."""
+    event = event_of(verdict, record.id, desk.now())
+    try:
+        after = await desk.record(event)
+    except StateProblem:
+        if isinstance(event, ev.Created):
+            where = save_id(desk.ledger.paths, event.id, event.run_id, event.at)
+            desk.notify(Lost(event.id, event.run_id, str(where) if where else None))
+        raise
+    if isinstance(event, ev.Created):
+        desk.prices.learn(record.model, record.input, event.cost_micro_usd)
+    return after
+
+
+def event_of(verdict: v.PostVerdict, name: str, at: str) -> ev.Event:
+    """What a verdict on a POST means for the run."""
+    match verdict:
+        case v.Submitted(run_id, cost, _):
+            return ev.Created(id=name, at=at, run_id=run_id, cost_micro_usd=cost)
+        case v.InDoubt(failure, body):
+            return ev.Doubted(id=name, at=at, failure=failure, body=body)
+        case v.Refuse(failure):
+            return ev.Rejected(id=name, at=at, failure=failure)
+        case _:
+            return ev.NotCreated(id=name, at=at, failure=verdict.failure)
