@@ -57,9 +57,14 @@ class BoxWalk:
         return max(self.next_header, self.position) if self._walks_on else None
 
     @property
+    def container(self) -> Container:
+        """What kind of file the first bytes announce."""
+        return _container(self._head)
+
+    @property
     def film(self) -> Film:
         """What the file is, were it to end here."""
-        container = _container(self._head)
+        container = self.container
         if container is Container.MP4:
             missing = self._missing()
             return Film(container, not missing, not missing and not self._endless, missing or "it is whole")
@@ -69,7 +74,7 @@ class BoxWalk:
 
     @property
     def _walks_on(self) -> bool:
-        return not self._endless and not self._damage and _container(self._head) in (Container.MP4, Container.UNKNOWN)
+        return not self._endless and not self._damage and self.container in (Container.MP4, Container.UNKNOWN)
 
     def _enter_box(self, header: bytes) -> bool:
         """Read a box's header; False where its end has not come yet."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from array import array
 
 
 def box(name: bytes, payload: bytes = b"", *, size: int | None = None) -> bytes:
@@ -21,5 +22,5 @@ MOOV = box(b"moov", b"\x00" * 100)
 
 def film(length: int = 4096) -> bytes:
     """A film as the walk sees it, `length` bytes long, none of whose blocks are alike."""
-    payload = b"".join(struct.pack(">I", n) for n in range(length // 4 + 1))
+    payload = array("L", range(length // 4 + 1)).tobytes()
     return FTYP + MOOV + box(b"mdat", payload[: length - len(FTYP) - len(MOOV) - 8])
