@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import anyio
 
@@ -162,8 +162,3 @@ class _Place:
         if self._places is not None:
             self._places.release()
             self._places = None
-
-
-def records_of(steps: Iterable[Step], records: dict[str, Record]) -> list[Record]:
-    """The records that the manifest's own steps are about, as they are now."""
-    return [records[step.id] for step in steps if step.run is not None and step.id in records]

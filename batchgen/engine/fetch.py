@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import anyio
 import anyio.to_thread
 
@@ -15,6 +12,7 @@ from batchgen.engine.follow import conclude, watch
 from batchgen.engine.notices import Received
 from batchgen.records import Failure, SavedFile
 from batchgen.service.download import Dead, DiskFull, Fetched, Interrupted, NotVideo, Refused, Result
+from batchgen.store.paths import path_from
 
 FRESH_URLS = 3
 STOPPED = Failure("stopped", "Stopped during the download.")
@@ -60,7 +58,7 @@ async def _fetch_all(desk: Desk, name: str, urls: tuple[str, ...]) -> Failure | 
     """
     with anyio.CancelScope(shield=True), desk.until_hard_stop():
         files: list[SavedFile] = []
-        for index, url in enumerate(urls):
+        for index, url in enumerate(urls, start=1):
             result = await _fetch_one(desk, name, url, desk.videos.name_for(name, index, len(urls)))
             if isinstance(result, Failure):
                 return result
@@ -80,7 +78,7 @@ async def _fetch_one(desk: Desk, name: str, url: str, file_name: str) -> SavedFi
             final = await anyio.to_thread.run_sync(desk.videos.publish, result.part, file_name)
         except OSError as problem:
             return Failure("unwritable", f"{file_name} cannot be written: {problem.strerror or problem}.")
-        return SavedFile(path_in_state(final, desk.ledger.paths.state.parent), result.bytes, result.sha256)
+        return SavedFile(path_from(final, desk.ledger.paths.state.parent), result.bytes, result.sha256)
     failure = _failure_of(result)
     if isinstance(result, DiskFull):
         desk.disk_full = failure
@@ -97,8 +95,3 @@ async def _note(desk: Desk, name: str, failure: Failure) -> None:
     with anyio.CancelScope(shield=True):
         await desk.record(ev.Noted(id=name, at=desk.now(), failure=failure))
     desk.leave(name, failure)
-
-
-def path_in_state(file: Path, folder: Path) -> str:
-    """A file's path as the state has it: relative to the state's folder, with forward slashes."""
-    return Path(os.path.relpath(file, folder)).as_posix()

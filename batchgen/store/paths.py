@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,3 +37,8 @@ def state_paths(manifest: Path, chosen: Path | None, *, sandbox: bool) -> StateP
     if chosen is not None:
         return StatePaths(chosen)
     return StatePaths(manifest.with_name(f"{manifest.stem}{'.sandbox' if sandbox else ''}.state.json"))
+
+
+def path_from(file: Path, folder: Path) -> str:
+    """A file's path as the state has it: relative to the state's folder, with forward slashes."""
+    return Path(os.path.relpath(file, folder)).as_posix()

@@ -1,0 +1,62 @@
+"""The entry point, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from batchgen.cli import cli
+from batchgen.errors import BatchgenError
+
+INTERRUPTED, BROKEN_PIPE = 130, 141
+
+
+def main() -> None:
+    """Runs the command line; never shows a traceback for what a user can cause."""
+    sys.exit(run_cli(sys.argv[1:]))
+
+
+def run_cli(arguments: list[str]) -> int:
+    """Runs the command line with these arguments and gives its exit code."""
+    try:
+        cli.main(arguments, prog_name="batchgen", standalone_mode=False)
+    except click.ClickException as problem:
+        problem.show()
+        return problem.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; keep the interpreter from complaining about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BatchgenError as problem:
+        return _show(problem)
+    except BaseExceptionGroup as group:
+        problem = _only(group)
+        if isinstance(problem, BatchgenError):
+            return _show(problem)
+        raise
+    return 0
+
+
+def _show(problem: BatchgenError) -> int:
+    click.echo(f"batchgen: {problem}", err=True)
+    if problem.hint:
+        click.echo(f"  {problem.hint}", err=True)
+    return problem.exit_code
+
+
+def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error inside task groups within task groups; the group itself where there are several."""
+    inner: BaseException = group
+    while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
+        inner = inner.exceptions[0]
+    return inner
+
+
+if __name__ == "__main__":
+    main()

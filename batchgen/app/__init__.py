@@ -1,0 +1,1 @@
+"""The composition root: each command as one readable function, returning what is to be printed."""

@@ -1,0 +1,311 @@
+"""The command line: parses, calls `app`, prints what it returns. Errors become exit codes in `__main__`.
+
+Nothing heavy is imported before a command really runs, so that `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchgen import __version__
+
+if TYPE_CHECKING:
+    from batchgen.app import Reply, Target
+
+FILE = click.Path(path_type=Path)  # whether it exists is checked where the error can say more
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def option(*names: str, env: str | None = None, **settings: Any) -> Callable[[Any], Any]:
+    """A click option that also reads an environment variable: BATCHGEN_ and its name, or the one given."""
+    name = next(name for name in names if name.startswith("--")).split("/")[0]
+    variable = env or "BATCHGEN_" + name.removeprefix("--").replace("-", "_").upper()
+    return click.option(*names, envvar=variable, show_envvar=True, **settings)
+
+
+def many(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several decorators as one, in the order in which they are listed."""
+
+    def decorate(function: Any) -> Any:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+JSON = option("--json", "as_json", is_flag=True, help="Write the result as JSON.")
+MANIFEST = click.argument("manifest", type=FILE)
+LOADING = many(
+    option(
+        "--schema",
+        "schemas",
+        multiple=True,
+        metavar="[MODEL=]FILE",
+        help="JSON Schema of the input of a model that is not bundled. Can be given several times.",
+    ),
+    option("--unvalidated", is_flag=True, help="Accept models without a schema, and send their input unchecked."),
+)
+STATE = many(
+    option("--state", type=FILE, metavar="FILE", help="State file.  [default: MANIFEST-STEM.state.json]"),
+    option("--sandbox", is_flag=True, help="Use the rehearsal service and its own state: no key, no cost."),
+)
+SERVICE = option(
+    "--base-url", env="RUNBASE_BASE_URL", metavar="URL", help="The service.  [default: https://runbase.net/api/v1]"
+)
+OUTPUT = option(
+    "--output-dir", type=FILE, metavar="DIR", help="Folder for the videos.  [default: videos/ beside the manifest]"
+)
+RATE = option("--rate-limit", metavar="N/SECONDS", help="Requests that each key may send.  [default: 20/10]")
+SELECTION = many(
+    option("--limit", type=click.IntRange(min=0), metavar="N", help="Submit at most N runs this time."),
+    option("--only", multiple=True, metavar="PATTERN", help="Only runs whose id matches, as in 'shoe-*'. Repeatable."),
+    option("--retry-failed", is_flag=True, help="Render failed runs anew."),
+    option(
+        "--changed",
+        type=click.Choice(["render", "keep"]),
+        help="What to do with rows that have changed since they were rendered.",
+    ),
+)
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="batchgen")
+def cli() -> None:
+    """Turns a list of prompts into videos: every one once, paid for once, nothing lost on the way.
+
+    \b
+    Begin with:
+      batchgen init shots.yaml             write a starter manifest
+      batchgen run shots.yaml --sandbox    rehearse it: no key, no cost
+      batchgen run shots.yaml              do it; the same command resumes
+    """
+
+
+@cli.command()
+@click.argument("file", type=FILE, default=Path("manifest.yaml"))
+@option("--force", is_flag=True, help="Overwrite FILE.")
+def init(file: Path, force: bool) -> None:
+    """Write a starter manifest that runs as it is.
+
+    FILE ends in .yaml or .csv  [default: manifest.yaml]
+
+    \b
+    Examples:
+      batchgen init
+      batchgen init products.csv
+    """
+    from batchgen import app
+
+    _emit(app.init(file, force=force), as_json=False)
+
+
+@cli.command()
+@MANIFEST
+@LOADING
+@JSON
+def validate(manifest: Path, schemas: tuple[str, ...], unvalidated: bool, as_json: bool) -> None:
+    """Report every problem of MANIFEST at once, as file:line:column: message. Sends nothing.
+
+    \b
+    Examples:
+      batchgen validate shots.yaml
+      batchgen validate mine.csv --schema acme/video-2=acme.schema.json
+    """
+    from batchgen import app
+
+    _emit(app.validate(_target(manifest, schemas=schemas, unvalidated=unvalidated)), as_json)
+
+
+@cli.command()
+@MANIFEST
+@STATE
+@LOADING
+@SELECTION
+@RATE
+@OUTPUT
+@JSON
+def plan(manifest: Path, as_json: bool, **options: Any) -> None:
+    """Show what `run` would do with MANIFEST, why, and what it would cost. Sends nothing.
+
+    \b
+    Examples:
+      batchgen plan shots.yaml
+      batchgen plan shots.yaml --only 'lamp-*' --json
+    """
+    from batchgen import app
+
+    _emit(app.plan(_target(manifest, **options)), as_json)
+
+
+@cli.command()
+@MANIFEST
+@STATE
+@LOADING
+@SELECTION
+@SERVICE
+@OUTPUT
+@RATE
+@option("-j", "--concurrency", type=click.IntRange(min=1), metavar="N", help="Runs live at once.  [default: chosen]")
+@option("--max-cost", metavar="USD", help="Spend no more than this on the whole batch; runs in doubt count as spent.")
+@option("--on-no-credit", type=click.Choice(["stop", "wait"]), help="When the balance is used up.  [default: stop]")
+@option("--run-timeout", metavar="TIME", help="How long to follow one run, such as 90s or 2h.  [default: 30m]")
+@option("--download-concurrency", type=click.IntRange(min=1), metavar="N", help="Downloads at once.  [default: 8]")
+@option(
+    "--assume-5xx-not-created/--no-assume-5xx-not-created",
+    default=None,
+    help="Send again after HTTP 5xx. Only if the service has confirmed to you that it never creates a run then.",
+)
+@option("--log-file", type=FILE, metavar="FILE", help="Write what happens to FILE as JSON Lines.")
+@option("--sandbox-latency", type=click.FloatRange(min=0), metavar="X", help="Scale the rehearsal's latencies by X.  [default: 0.05]")
+@option("--sandbox-balance", metavar="USD", help="Start the rehearsal with this balance.  [default: unlimited]")
+@option("--sandbox-fault", "sandbox_faults", multiple=True, metavar="FAULT", help="See batchgen sandbox --list-faults.")
+@option("-q", "--quiet", is_flag=True, help="Show only what a person has to know.")
+@option("-v", "--verbose", is_flag=True, help="Show every run.")
+@JSON
+def run(manifest: Path, as_json: bool, quiet: bool, verbose: bool, **options: Any) -> None:
+    """Render MANIFEST. The same command resumes after any stop; nothing is submitted twice.
+
+    The API key is read from RUNBASE_API_KEY; several, comma-separated, from RUNBASE_API_KEYS.
+
+    \b
+    Examples:
+      batchgen run shots.yaml --sandbox          rehearse: no key, no cost
+      batchgen run shots.yaml --max-cost 25      at most $25
+      batchgen run shots.yaml --retry-failed     once more what has failed
+
+    \b
+    Exit codes: 0 every run is downloaded; 1 some failed; 2 bad usage or manifest, nothing sent;
+    3 stopped by the account; 4 runs in doubt wait for `resolve`; 5 the state is locked, damaged
+    or cannot be written; 130, 143 stopped by a signal.
+    """
+    from batchgen import app
+
+    voice = app.Voice(quiet=quiet or as_json, verbose=verbose)
+    _emit(app.run(_target(manifest, **options), voice), as_json)
+
+
+@cli.command()
+@MANIFEST
+@STATE
+@JSON
+def status(manifest: Path, as_json: bool, **options: Any) -> None:
+    """Show counts, money, what failed and why, and what to do next.
+
+    \b
+    Example:
+      batchgen status shots.yaml
+    """
+    from batchgen import app
+
+    _emit(app.status(_target(manifest, **options)), as_json)
+
+
+@cli.command()
+@MANIFEST
+@click.argument("ids", nargs=-1, metavar="ID...")
+@STATE
+@option("--adopt", metavar="RUN_ID", help="The service did create it: this is its run id. Takes one ID.")
+@option("--not-created", is_flag=True, help="The service did not create it: `run` may send it again.")
+@option("--abandon", is_flag=True, help="Give it up; its price counts as spent.")
+@JSON
+def resolve(
+    manifest: Path,
+    ids: tuple[str, ...],
+    adopt: str | None,
+    not_created: bool,
+    abandon: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Decide runs in doubt: those whose POST may or may not have created a run.
+
+    Look the run up in your account first. Without an ID the runs in doubt are listed.
+
+    \b
+    Examples:
+      batchgen resolve shots.yaml
+      batchgen resolve shots.yaml lamp --adopt run_8f3k2
+      batchgen resolve shots.yaml shoe-1 shoe-2 --not-created
+    """
+    from batchgen import app
+
+    decision = app.Decision(adopt=adopt, not_created=not_created, abandon=abandon)
+    _emit(app.resolve(_target(manifest, **options), ids, decision), as_json)
+
+
+@cli.command()
+@click.argument("model", required=False)
+@JSON
+def models(model: str | None, as_json: bool) -> None:
+    """List the known models, or show the input schema of one.
+
+    \b
+    Examples:
+      batchgen models
+      batchgen models kling/kling-3.0
+    """
+    from batchgen import app
+
+    _emit(app.models(model), as_json)
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of manifests, for editors that complete and check YAML.
+
+    \b
+    Example:
+      batchgen schema > batchgen.schema.json
+    """
+    from batchgen import app
+
+    _emit(app.schema(), as_json=True)
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
+@click.option("--folder", type=FILE, default=Path("batchgen-sandbox"), show_default=True, help="Keeps its ledger.")
+@option("--rate-limit", metavar="N/SECONDS", help="Request window of each key.  [default: 20/10]")
+@click.option("--latency", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Scale of latencies.")
+@click.option("--balance", metavar="USD", help="Start with this balance.  [default: unlimited]")
+@click.option("--fault", "faults", multiple=True, metavar="FAULT", help="Switch a fault on. Repeatable.")
+@click.option("--url-ttl", metavar="TIME", default="1h", show_default=True, help="How long output URLs live.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides latencies and the faults' draws.")
+@click.option("--list-faults", is_flag=True, help="List the faults, and exit.")
+def sandbox(host: str, port: int, folder: Path, list_faults: bool, **options: Any) -> None:
+    """Serve the rehearsal service on its own: the API over a real socket, no cost. Ctrl-C ends it.
+
+    \b
+    Example, in two terminals:
+      batchgen sandbox --latency 0.05
+      RUNBASE_API_KEY=sk-test batchgen run shots.yaml --base-url http://127.0.0.1:8765/api/v1
+    """
+    from batchgen import rehearse
+
+    if list_faults:
+        click.echo(rehearse.list_faults())
+        return
+    rehearse.serve(host, port, folder, rehearse.options_from(options))
+
+
+def _target(manifest: Path, **options: Any) -> Target:
+    from batchgen import app
+
+    return app.target(manifest, options)
+
+
+def _emit(reply: Reply, as_json: bool) -> None:
+    """Prints the result to stdout and ends with its exit code."""
+    if as_json:
+        click.echo(json.dumps(reply.data, ensure_ascii=False, indent=2))
+    elif reply.text:
+        click.echo(reply.text.rstrip("\n"))
+    if reply.exit_code:
+        raise SystemExit(reply.exit_code)
