@@ -29,7 +29,7 @@ _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 
 
 class VideoFolder:
-    """The folder that videos are published to. Its functions block: call them in worker threads, as many as you like."""
+    """The folder that videos are published to. Its functions block, and may run in many worker threads at once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -28,6 +28,7 @@ class RawServer:
     scheme: str = "http"
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
+    accepted: int = 0
     all_closed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def url(self, path: str = "/lamp.mp4", host: str = "127.0.0.1") -> str:
@@ -77,6 +78,7 @@ async def raw_server(
         assert task is not None
         tasks.add(task)
         known.connections += 1
+        known.accepted += 1
         known.all_closed.clear()
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
