@@ -59,12 +59,12 @@ class Desk:
         return self.ledger.now()
 
     @contextmanager
-    def until_hard_stop(self) -> Iterator[None]:
+    def until_hard_stop(self) -> Iterator[anyio.CancelScope]:
         """What stands in it goes on through a first Ctrl-C, and is cut short by a second one or by the deadline."""
         with anyio.CancelScope() as scope:
             self._urgent.add(scope)
             try:
-                yield
+                yield scope
             finally:
                 self._urgent.discard(scope)
 

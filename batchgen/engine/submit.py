@@ -62,8 +62,10 @@ async def _send(desk: Desk, record: Record, lane: Lane) -> Record:
         desk.dispatcher.unused(lane)
         return await desk.record(ev.NotCreated(id=record.id, at=desk.now(), failure=NOT_NOW))
     exchange, begun_at = Exchange(), anyio.current_time()
-    with desk.until_hard_stop():
+    with desk.until_hard_stop() as scope:
         await desk.service.create(lane.key.secret, record.model, record.input, exchange)
+    if scope.cancelled_caught:
+        exchange.problem = "The program was stopped before the answer came."
     outcome = exchange.outcome()
     verdict = v.judge_post(outcome, trust_5xx=desk.settings.assume_5xx_not_created)
     if isinstance(verdict, v.SendAgain) and isinstance(outcome, Answer):

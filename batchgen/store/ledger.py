@@ -214,13 +214,17 @@ class Ledger:
 
 
 @asynccontextmanager
-async def open_ledger(paths: StatePaths, header: Header, now: Callable[[], str] = utc_now) -> AsyncIterator[Ledger]:
+async def open_ledger(
+    paths: StatePaths, header: Header | None = None, now: Callable[[], str] = utc_now
+) -> AsyncIterator[Ledger]:
     """Opens the state for writing under its lock, folds what a stop has left behind, and folds again at the end.
 
-    Raises a StateProblem of the fitting kind. A state that was made with another service is refused.
+    `header` is what the state shall say of itself from now on; without one, what it says already. Raises a
+    StateProblem of the fitting kind; a state that was made with another service is refused.
     """
     with locked(paths):
         document = read_state(paths)
+        header = header or (document.header if document else Header(None, "", ""))
         if document and document.header.base_url not in (None, header.base_url):
             raise foreign(paths, document.header.base_url, header.base_url)
         generation = document.header.generation if document else 0
