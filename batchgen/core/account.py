@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from batchgen.core.backoff import doubled_s
 from batchgen.core.verdict import Closed, CloseKey
 from batchgen.records import Failure
 
@@ -39,7 +40,7 @@ class Account:
             return replace(self, closed=verdict, closed_at=now, probe_at=math.inf)
         if self.closed and begun_at < self.probe_at:
             return self  # was under way when the key was closed: no probe
-        pause = min(LONGEST_PROBE_S, FIRST_PROBE_S * 2.0**self.probes)
+        pause = doubled_s(FIRST_PROBE_S, LONGEST_PROBE_S, self.probes)
         return replace(self, closed=verdict, closed_at=now, probe_at=now + pause, probes=self.probes + 1)
 
     def may_submit(self, now: float, posts_in_flight: int) -> bool:
@@ -60,9 +61,15 @@ class Account:
         return self.closed is not None and math.isinf(self.probe_at)
 
     def refuse_poll(self, failure: Failure, now: float) -> Account:
-        """A poll was refused: this key's polls pause, each time longer."""
+        """A poll was refused: this key's polls pause, each time longer.
+
+        During a pause no poll begins, so a refusal that comes then is of one that was under way already: it is the
+        same refusal, and many polls under way at once must not use up the key's patience in one moment.
+        """
+        if now < self.polls_from:
+            return self
         refusals = self.poll_refusals + 1
-        pause = min(LONGEST_POLL_PAUSE_S, FIRST_POLL_PAUSE_S * 2.0 ** (refusals - 1))
+        pause = doubled_s(FIRST_POLL_PAUSE_S, LONGEST_POLL_PAUSE_S, refusals - 1)
         return replace(self, poll_refusals=refusals, refusal=failure, polls_from=now + pause)
 
     def polled(self) -> Account:

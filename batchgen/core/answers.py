@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,8 @@ from batchgen.records import Failure
 
 LONGEST_PAUSE_S = 3600.0
 KEPT_WORDS = 500
+# No run costs a million dollars: a larger number is something else, and would only overflow later sums.
+HIGHEST_COST_MICRO_USD = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +75,9 @@ def run_view(answer: Answer) -> RunView | None:
     fields = whole_fields(answer.body) if parsed is None else parsed
     if not fields:
         return None
-    run_id, status, cost = fields.get("id"), fields.get("status"), fields.get("costUsd")
+    status, cost = fields.get("status"), fields.get("costUsd")
     return RunView(
-        id=run_id if isinstance(run_id, str) and run_id.strip() else None,
+        id=_id(fields.get("id")),
         status=status if isinstance(status, str) else None,
         urls=_urls(fields.get("output")),
         cost_micro_usd=_micro_usd(cost),
@@ -95,8 +98,7 @@ def words_of(answer: Answer) -> Failure:
 
 def excerpt(body: bytes) -> str:
     """The start of a body as one readable line."""
-    text = " ".join(body[: 4 * KEPT_WORDS].decode("utf-8", "replace").split())
-    return text if len(text) <= KEPT_WORDS else text[: KEPT_WORDS - 1] + "…"
+    return _short(body[: 4 * KEPT_WORDS].decode("utf-8", "replace"))
 
 
 def whole_fields(body: bytes) -> dict[str, Any]:
@@ -105,7 +107,7 @@ def whole_fields(body: bytes) -> dict[str, Any]:
     A value at the very end that might go on (a number, or a string without its closing quote) is not whole: half an
     id is worse than none.
     """
-    text = body.decode("utf-8", "replace")
+    text = body.decode("utf-8-sig", "replace")
     decoder = json.JSONDecoder()
     fields: dict[str, Any] = {}
     at = _skip_space(text, 0)
@@ -184,16 +186,32 @@ def _urls(output: object) -> tuple[str, ...]:
     return tuple(url.strip() for url in urls if isinstance(url, str) and url.strip())
 
 
-def _micro_usd(cost: object) -> int | None:
-    if isinstance(cost, bool) or not isinstance(cost, int | float) or not math.isfinite(cost) or cost < 0:
+def _id(value: object) -> str | None:
+    """A run's id, or None where there is none that could be asked for. Half a character (U+FFFD, a lone surrogate) is
+    what a broken body leaves: the rest of such an id is not the service's id either."""
+    if not isinstance(value, str) or not value.strip():
         return None
-    return round(cost)
+    return value if value.isprintable() and "\ufffd" not in value else None
+
+
+def _micro_usd(cost: object) -> int | None:
+    """A cost in micro-dollars; None where it is none. A fraction such as 0.04 is surely not micro-dollars, and must not
+    be rounded to nothing; one behind thousands of them is how a program spells a sum."""
+    if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost <= HIGHEST_COST_MICRO_USD:
+        return None
+    whole = round(cost)
+    return whole if abs(cost - whole) * 1000 <= cost else None
+
+
+# A string that is a code and nothing else, such as USAGE_EXCEEDED.
+_CODE = re.compile(r"[A-Za-z0-9]+(_[A-Za-z0-9]+)+")
 
 
 def _failure(error: object) -> Failure | None:
     """The error as a string (as in runs) or as an object with message and code (as in error answers)."""
     if isinstance(error, str) and error.strip():
-        return Failure("", _short(error))
+        words = _short(error)
+        return Failure(words if _CODE.fullmatch(words) else "", words)
     if isinstance(error, Mapping):
         code, message = error.get("code"), error.get("message")
         words = _short(message) if isinstance(message, str) and message.strip() else ""
@@ -204,7 +222,8 @@ def _failure(error: object) -> Failure | None:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
+    """A text from outside as one line of readable length, without what a terminal would take for a command."""
+    line = "".join(c if c.isprintable() else "�" for c in " ".join(text.split()))
     return line if len(line) <= KEPT_WORDS else line[: KEPT_WORDS - 1] + "…"
 
 

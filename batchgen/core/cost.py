@@ -23,7 +23,8 @@ class Prices:
         self._bundled = bundled
         self._learned: dict[Spec, int] = {}
         for record in records:
-            for attempt in record.attempts:
+            # Earlier attempts may have been made with another input, whose price says nothing of this one.
+            if attempt := record.current:
                 self.learn(record.model, record.input, attempt.cost_micro_usd, attempt.outcome)
 
     def learn(self, model: str, given: Mapping[str, Any], cost: int | None, outcome: str = "created") -> None:
@@ -43,37 +44,42 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """The ledger's sums. `spent` is what the service said it took and did not give back; `doubtful`, the estimate for
-    runs in doubt or abandoned, which counts as spent; `unpriced`, how many runs have a cost that nobody named."""
+    """The ledger's sums. `spent` is what the service said it took and did not give back; `estimated`, the estimate for
+    created runs whose cost nobody named; `doubtful`, the estimate for runs in doubt or abandoned, which counts as spent;
+    `unpriced`, how many runs have neither a named cost (where they were created) nor an estimate (where in doubt)."""
 
     spent: int = 0
     refunded: int = 0
     doubtful: int = 0
     doubtful_runs: int = 0
     unpriced: int = 0
+    estimated: int = 0
 
     @property
     def counted(self) -> int:
-        """What counts against a limit."""
-        return self.spent + self.doubtful
+        """What counts against a limit: a cost that is not known counts as what it probably is, never as nothing."""
+        return self.spent + self.estimated + self.doubtful
 
 
 def money_of(records: Iterable[Record], prices: Prices) -> Money:
     """Adds up every attempt of every record."""
-    spent = refunded = doubtful = doubtful_runs = unpriced = 0
+    spent = refunded = doubtful = doubtful_runs = unpriced = estimated = 0
     for record in records:
         for attempt in record.attempts:
             cost = attempt.cost_micro_usd
             if attempt.refunded:
                 refunded += cost or 0
-            elif _doubtful(attempt):
-                estimate = prices.of(record.model, record.input) if cost is None else cost
-                doubtful, doubtful_runs = doubtful + (estimate or 0), doubtful_runs + 1
-                unpriced += estimate is None
+                continue
+            likely = prices.of(record.model, record.input) if cost is None else cost
+            if _doubtful(attempt):
+                doubtful, doubtful_runs = doubtful + (likely or 0), doubtful_runs + 1
+                unpriced += likely is None
+            elif cost is None:
+                estimated += likely or 0
+                unpriced += 1
             else:
-                spent += cost or 0
-                unpriced += cost is None
-    return Money(spent, refunded, doubtful, doubtful_runs, unpriced)
+                spent += cost
+    return Money(spent, refunded, doubtful, doubtful_runs, unpriced, estimated)
 
 
 def _doubtful(attempt: Attempt) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from batchgen.core.backoff import doubled_s, spread_s
 from batchgen.records import Failure
 
 LEAST_PAUSE_S = 0.25
@@ -26,7 +27,7 @@ class Gate:
         Of several refusals that were under way together only the first makes the next pause longer.
         """
         in_row = self.in_row + 1 if begun_at >= self.closed_at else max(1, self.in_row)
-        own = min(LONGEST_OWN_PAUSE_S, 2.0 ** (in_row - 1)) * (0.75 + roll / 2)
+        own = spread_s(doubled_s(1.0, LONGEST_OWN_PAUSE_S, in_row - 1), roll)
         pause = own if asked_s is None else max(LEAST_PAUSE_S, asked_s)
         return Gate(max(self.opens_at, now + pause), now, in_row, reason)
 
@@ -84,7 +85,7 @@ class Breaker:
         return replace(self, recent=recent)
 
     def _pause_s(self, failed_probes: int) -> float:
-        return min(LONGEST_PAUSE_S, self.first_pause_s * 2.0**failed_probes)
+        return doubled_s(self.first_pause_s, LONGEST_PAUSE_S, failed_probes)
 
 
 FIRST_OPEN_POSTS = 16

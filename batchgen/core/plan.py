@@ -65,6 +65,7 @@ class Plan:
     """Every run of the manifest in its order, then what the state has beyond it."""
 
     steps: tuple[Step, ...]
+    changed: OnChanged = OnChanged.ASK
 
     def of(self, *actions: Action) -> tuple[Step, ...]:
         """The steps with these actions."""
@@ -77,6 +78,8 @@ class Plan:
     @property
     def undecided(self) -> tuple[Step, ...]:
         """Changed rows that were paid for, where nobody has said what to do with them."""
+        if self.changed is not OnChanged.ASK:
+            return ()
         return tuple(s for s in self.of(Action.CHANGED) if s.record and paid_for(s.record))
 
 
@@ -95,7 +98,7 @@ def make_plan(
         for record in records.values()
         if record.id not in known
     )
-    return Plan((*steps, *dropped))
+    return Plan((*steps, *dropped), selection.changed)
 
 
 def _step(run: Run, record: Record | None, selection: Selection, missing: Collection[str]) -> Step:
@@ -109,7 +112,7 @@ def _decide(run: Run, record: Record | None, selection: Selection, missing: Coll
     if record is None:
         return Action.NEW, "not submitted yet"
     if changes := changed_fields(run, record):
-        return _changed(record, changes, selection)
+        return _changed(record, changes, selection, gone=run.id in missing)
     match record.status:
         case Status.PENDING:
             return Action.NEW, record.error.message if record.error else "not submitted yet"
@@ -128,12 +131,14 @@ def _decide(run: Run, record: Record | None, selection: Selection, missing: Coll
             return Action.DONE, ", ".join(f.path for f in record.files)
 
 
-def _changed(record: Record, changes: str, selection: Selection) -> tuple[Action, str]:
+def _changed(record: Record, changes: str, selection: Selection, *, gone: bool) -> tuple[Action, str]:
     if record.status in (Status.SUBMITTED, Status.SUCCEEDED):
         return Action.RESUME, f"its row has changed ({changes}), but the run as it was is paid for and comes first"
     if record.status in (Status.SUBMITTING, Status.IN_DOUBT):
         return Action.DECIDE, f"its row has changed ({changes}), and the run as it was is in doubt"
     if record.status is Status.DOWNLOADED and selection.changed is OnChanged.KEEP:
+        if gone:
+            return Action.FETCH, f"its row has changed ({changes}); the video rendered before is kept, but is gone"
         return Action.KEEP, f"its row has changed ({changes}); the video rendered before is kept"
     return Action.CHANGED, changes
 

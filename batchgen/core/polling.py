@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from batchgen.core.backoff import doubled_s, spread_s
 from batchgen.core.verdict import Ended, GetVerdict, Missing, PauseKey, PollAgain, Ready, ReadyEmpty
 from batchgen.records import Failure
 
@@ -93,7 +94,7 @@ def next_poll(watch: Watch, now: float, usual: Usual, policy: PollPolicy, roll: 
     more than a new submission, at intervals that grow with the run's age.
     """
     if watch.errors:
-        pause = min(policy.longest_backoff_s, 2.0 ** (watch.errors - 1)) * (0.75 + roll / 2)
+        pause = spread_s(doubled_s(1.0, policy.longest_backoff_s, watch.errors - 1), roll)
         return Due(now + pause, now + pause)
     born = now - watch.age(now)
     grow = policy.shortest_s * 1.2 ** min(watch.polls, 12)
@@ -150,9 +151,11 @@ def course_after(watch: Watch, verdict: GetVerdict, now: float, policy: PollPoli
     after = _counted(watch, verdict, now)
     if after.empties >= policy.empty_polls:
         return ComeToNothing(NO_OUTPUT, refunded=False)
-    if after.missing_since is not None and not own_key:
+    # Only an answer that does not know the run may end it: a broken connection or a 503 says nothing of it.
+    if isinstance(verdict, Missing) and not own_key:
         return Leave(OTHER_KEY)
-    if after.missing_since is not None and now - after.missing_since >= policy.missing_s:
+    missing_s = 0.0 if after.missing_since is None else now - after.missing_since
+    if isinstance(verdict, Missing) and missing_s >= policy.missing_s:
         return ComeToNothing(NOT_FOUND, refunded=False)
     if now - watch.since >= policy.run_timeout_s:
         return Leave(TIMED_OUT)
