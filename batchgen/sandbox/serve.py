@@ -113,9 +113,11 @@ def _config(app: object, options: SandboxOptions) -> uvicorn.Config:
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    if not 0 <= port <= 65535:
+        raise UsageProblem(f"A port is a number from 0 to 65535, not {port}.")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (OSError, UnicodeError, OverflowError) as problem:
+    except (OSError, UnicodeError) as problem:
         raise UsageProblem(f"There is no address for {host}:{port}.") from problem
     # asyncio switches Nagle's algorithm off only where the protocol is named; else answers stall for some 40 ms.
     with contextlib.closing(socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)) as listener:
@@ -124,9 +126,10 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         try:
             listener.bind(address)
             listener.listen()
-        except (OSError, OverflowError) as problem:
-            words = getattr(problem, "strerror", None) or problem
-            raise UsageProblem(f"{host}:{port} cannot be served: {words}.", "Choose another port.") from problem
+        except OSError as problem:
+            raise UsageProblem(
+                f"{host}:{port} cannot be served: {problem.strerror}.", "Choose another port."
+            ) from problem
         listener.setblocking(False)
         yield listener
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -70,15 +71,13 @@ class Typesetter:
 
     def fit(self, text: str, box: tuple[int, int], largest: int, smallest: int) -> Setting:
         """Break the text into lines for a box of this width and height, as large as fits; the end may be cut off."""
-        size = largest
-        while True:
-            lines = self._wrap(text, box[0] * SLACK * MEASURE_SIZE / size)
-            room = max(1, int(box[1] / (size * LINE_HEIGHT)))
-            if len(lines) <= room:
-                return Setting(tuple(lines), size)
-            if size <= smallest:
-                return Setting((*lines[: room - 1], self._shorten(lines[room - 1], box[0] * MEASURE_SIZE / size)), size)
-            size = max(smallest, int(size * SIZE_STEP))
+        sizes = _sizes(largest, smallest)
+        fits = bisect_left(sizes, True, key=lambda size: len(self._wrap(text, box, size)) <= _room(box, size))
+        size = sizes[min(fits, len(sizes) - 1)]
+        lines, room = self._wrap(text, box, size), _room(box, size)
+        if len(lines) > room:
+            lines = [*lines[: room - 1], self._shorten(lines[room - 1], box[0] * MEASURE_SIZE / size)]
+        return Setting(tuple(lines), size)
 
     def _measure(self, text: str) -> float:
         """The width of a text at `MEASURE_SIZE`."""
@@ -88,8 +87,9 @@ class Typesetter:
             total += font.getlength(run.text) * scale
         return total
 
-    def _wrap(self, text: str, width: float) -> list[str]:
-        """Lines of at most this width at `MEASURE_SIZE`."""
+    def _wrap(self, text: str, box: tuple[int, int], size: int) -> list[str]:
+        """Lines that are no wider than the box at this size, however many."""
+        width = box[0] * SLACK * MEASURE_SIZE / size
         lines: list[str] = []
         for paragraph in text.splitlines() or [""]:
             line, used = "", 0.0
@@ -145,15 +145,19 @@ def pieces(paragraph: str) -> list[str]:
     """A paragraph in pieces between which a line may break: words with the spaces behind them, and wide characters."""
     found: list[str] = []
     for char in paragraph:
-        breaks = not found or (found[-1][-1].isspace() and not char.isspace())
-        if not breaks and not char.isspace() and not _clings(char):
-            after_wide = _wide(found[-1][-1]) and not _closes(char)
-            breaks = after_wide or (_wide(char) and not _closes(char) and not _opens(found[-1][-1]))
-        if breaks:
-            found.append(char)
-        else:
+        if found and not _may_break(found[-1][-1], char):
             found[-1] += char
+        else:
+            found.append(char)
     return found
+
+
+def _may_break(before: str, char: str) -> bool:
+    if before.isspace():
+        return not char.isspace()
+    if char.isspace() or _clings(char) or _closes(char) or _opens(before) or before in _JOINERS:
+        return False
+    return _wide(before) or _wide(char)
 
 
 def is_rtl(text: str) -> bool:
@@ -180,6 +184,19 @@ def directions(text: str, *, rtl: bool) -> list[bool]:
     before = list(accumulate(own, lambda known, new: known if new is None else new, initial=rtl))[1:]
     after = list(accumulate(reversed(own), lambda known, new: known if new is None else new, initial=rtl))[:0:-1]
     return [bool(left if left == right else rtl) for left, right in zip(before, after, strict=True)]
+
+
+def _sizes(largest: int, smallest: int) -> list[int]:
+    """The sizes that are tried, from large to small."""
+    sizes = [largest]
+    while sizes[-1] > smallest:
+        sizes.append(max(smallest, int(sizes[-1] * SIZE_STEP)))
+    return sizes
+
+
+def _room(box: tuple[int, int], size: int) -> int:
+    """How many lines of this size the box holds."""
+    return max(1, int(box[1] / (size * LINE_HEIGHT)))
 
 
 def _clings(char: str) -> bool:
