@@ -128,6 +128,13 @@ def iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def video_name(entry: Entry, number: int) -> str | None:
+    """The file name of one of the run's videos, counted from 1; `None` where it has no such video."""
+    if not 1 <= number <= entry.videos:
+        return None
+    return f"{entry.id}.mp4" if number == 1 else f"{entry.id}-{number}.mp4"
+
+
 def to_json(item: Entry | TopUp) -> dict[str, Any]:
     """An entry or a top-up as one JSON object, the inverse of `from_json`."""
     if isinstance(item, TopUp):

@@ -16,6 +16,7 @@ from batchgen.sandbox.faults import Fault, faults_in_header, faults_in_prompt, s
 from batchgen.sandbox.ledger import (
     PENDING,
     PROCESSING,
+    SUCCEEDED,
     Entry,
     Ledger,
     TopUp,
@@ -24,6 +25,7 @@ from batchgen.sandbox.ledger import (
     refunded,
     run_document,
     status_at,
+    video_name,
 )
 from batchgen.sandbox.options import SandboxOptions
 from batchgen.sandbox.ranges import file_answer
@@ -75,8 +77,8 @@ class Rehearsal:
         """The run and the number of the video that a file's address names, or the refusal of that address."""
         run_id, _, video = name.removesuffix(".mp4").partition("-")
         entry = self.ledger.entries.get(run_id)
-        number = int(video) if video.isdecimal() else 1
-        if entry is None or not name.endswith(".mp4") or not 1 <= number <= entry.videos:
+        number = int(video[:4]) if video.isdecimal() else 1
+        if entry is None or name != video_name(entry, number) or status_at(entry, self._clock()) != SUCCEEDED:
             return error(404, "not_found", "Not found")
         if not (expires.isdecimal() and self._clock() * 1000 < int(expires[:16])):
             return error(403, "url_expired", "This URL has expired")
@@ -102,7 +104,9 @@ class Rehearsal:
         amount, key = document.get("micro_usd"), document.get("key")
         if type(amount) is not int or amount < 0 or not (key is None or isinstance(key, str)):
             return error(400, "invalid_input", "micro_usd must be a whole number of micro-dollars, key a string")
-        self._add(TopUp(amount, key))
+        added = TopUp(amount, key)
+        self._save(added)
+        self._take(added)
         return json_answer(200, self._accounts())
 
     def books(self) -> Answer:
@@ -135,7 +139,7 @@ class Rehearsal:
     def resume(self, items: Sequence[Entry | TopUp]) -> None:
         """Take over what an earlier rehearsal in the same folder has written."""
         for item in items:
-            self.ledger.add(item)
+            self._take(item)
 
     def _admit(self, asked: Asked, method: str) -> str:
         """The fingerprint of the request's key, once the key and its window admit it."""
@@ -154,14 +158,15 @@ class Rehearsal:
         given = document.get("input")
         prompt = given.get("prompt") if isinstance(given, dict) else None
         own = read_faults(lambda: (*faults_in_header(asked.fault_header), *faults_in_prompt(prompt)))
-        faults, subject = (*self._options.faults, *own), sha256_of([document.get("model"), given])
-        facts = self._facts(asked, key, seen=self._count("post", subject))
+        faults, subject = (*self._options.faults, *own), _subject(document.get("model"), given)
+        facts = self._facts(asked, self._count("post", subject), owed=self._owed(key))
 
         struck = _changed(_NOTHING_STRUCK, [*striking(faults, "post", self._options.seed, subject, facts.seen)], facts)
         if struck.status or not struck.plain:
             return struck
         entry = self._new_entry(key, document, own)
-        self._add(entry)
+        self._save(entry)  # on disk before it counts
+        self._take(entry)
         answer = json_answer(201, run_document(entry, PENDING, []))
         return _changed(answer, [*striking(faults, "created", self._options.seed, subject, facts.seen)], facts)
 
@@ -173,7 +178,8 @@ class Rehearsal:
         if balance is not None and balance < cost:
             raise Refused(error(402, "insufficient_balance", "Insufficient balance"))
         plan = plan_run(seed, number, model.usual_seconds(given), self._options.latency_scale)
-        for fault in striking((*self._options.faults, *own), "run", seed, str(number), 0):
+        earlier = self._seen["run", _subject(model.id, given)]
+        for fault in striking((*self._options.faults, *own), "run", seed, str(number), earlier):
             if fault.kind.plan is not None:
                 plan = fault.kind.plan(plan, _with_argument(Facts(), fault))
         return Entry(
@@ -195,8 +201,8 @@ class Rehearsal:
         faults, facts = self._facing(asked, entry, "poll")
         status = status_at(entry, facts.now)
         expires = int((facts.now + self._options.url_ttl) * 1000)
-        names = [entry.id if n == 1 else f"{entry.id}-{n}" for n in range(1, entry.videos + 1)]
-        urls = [f"{asked.origin}/files/{expires}/{name}.mp4" for name in names]
+        names = [video_name(entry, number) for number in range(1, entry.videos + 1)]
+        urls = [f"{asked.origin}/files/{expires}/{name}" for name in names]
         answer = json_answer(200, run_document(entry, status, urls))
         if status not in {PENDING, PROCESSING}:
             answer = _changed(answer, *self._facing(asked, entry, "done"))
@@ -209,21 +215,23 @@ class Rehearsal:
         faults = (*self._options.faults, *entry.faults, *header)
         # By its number, not by its id, which is chance: the same seed makes the same rehearsal.
         struck = list(striking(faults, stage, self._options.seed, str(entry.number), seen))
-        return struck, self._facts(asked, entry.key, seen)
+        return struck, self._facts(asked, seen)
 
-    def _facts(self, asked: Asked, key: str, seen: int) -> Facts:
-        now = self._clock()
-        owed = self.ledger.spent(key, now) - self.ledger.topped_up(key)
-        return Facts(now=now, origin=asked.origin, path=asked.path, direct=asked.direct, seen=seen, owed=owed)
+    def _facts(self, asked: Asked, seen: int, owed: int = 0) -> Facts:
+        return Facts(now=self._clock(), origin=asked.origin, path=asked.path, direct=asked.direct, seen=seen, owed=owed)
+
+    def _owed(self, key: str) -> int:
+        return self.ledger.spent(key, self._clock()) - self.ledger.topped_up(key)
 
     def _count(self, stage: str, subject: str) -> int:
         """How many requests of that stage there were for the subject before this one."""
         self._seen[stage, subject] += 1
         return self._seen[stage, subject] - 1
 
-    def _add(self, item: Entry | TopUp) -> None:
-        self._save(item)  # on disk before it counts
+    def _take(self, item: Entry | TopUp) -> None:
         self.ledger.add(item)
+        if isinstance(item, Entry):
+            self._seen["run", _subject(item.model, item.input)] += 1
 
     def _accounts(self) -> dict[str, Any]:
         now = self._clock()
@@ -246,6 +254,11 @@ def _changed(answer: Answer, faults: Sequence[Fault], facts: Facts) -> Answer:
         if fault.kind.change is not None:
             answer = fault.kind.change(answer, _with_argument(facts, fault))
     return answer
+
+
+def _subject(model: object, given: object) -> str:
+    """By what the requests for one and the same video are recognised before there is a run."""
+    return sha256_of([model, given])
 
 
 def _with_argument(facts: Facts, fault: Fault) -> Facts:

@@ -31,7 +31,7 @@ POSTS: dict[str, Check] = {
     "post-429": lambda h: refused(429, "RATE_LIMITED")(h) and "retry-after" not in h.headers,
     "post-429=7": lambda h: refused(429, "RATE_LIMITED")(h) and h.headers["retry-after"] == "7",
     "post-429-date=60": lambda h: (
-        (parsedate_to_datetime(h.headers["retry-after"]) - parsedate_to_datetime(h.headers["date"])).seconds in (59, 60)
+        55 < (parsedate_to_datetime(h.headers["retry-after"]) - parsedate_to_datetime(h.headers["date"])).seconds < 65
     ),
     "post-usage-exceeded": refused(429, "USAGE_EXCEEDED"),
     "post-status=418": refused(418),

@@ -187,6 +187,26 @@ async def test_faults_for_the_whole_service_strike_every_run(tmp_path: Path) -> 
         assert [(await client.post(p)).status for p in ("a", "a", "b", "b")] == [429, 201, 429, 201]
 
 
+async def test_a_run_that_fails_the_first_time_succeeds_when_it_is_asked_for_again(tmp_path: Path) -> None:
+    clock = HandClock()
+    statuses = []
+    for _ in range(2):  # the second time after a restart
+        async with rehearsed(tmp_path, clock, latency_scale=0) as client:
+            statuses.append((await client.get((await client.post("[fault:run-failed@1x]")).json["id"])).json["status"])
+    assert statuses == ["failed", "succeeded"]
+
+
+async def test_a_video_is_not_there_before_its_run_has_succeeded(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with rehearsed(tmp_path, clock) as client:
+        run = (await client.post()).json["id"]
+        url = f"{client.served.origin}/files/9999999999999/{run}"
+        assert (await client.fetch(f"{url}.mp4")).status == 404
+        clock.now += 1000
+        wanted = {".mp4": 200, "": 404, "-1.mp4": 404, "-2.mp4": 404, "-" + "9" * 5000 + ".mp4": 404}
+        assert {end: (await client.fetch(url + end)).status for end in wanted} == wanted
+
+
 async def test_the_same_seed_makes_the_same_rehearsal(tmp_path: Path) -> None:
     faults = (Fault.parse("run-failed@0.3"), Fault.parse("created-500@0.3"))
     told = []

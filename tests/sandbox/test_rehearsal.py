@@ -1,0 +1,41 @@
+"""What the service decides where no socket is needed to see it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from batchgen.sandbox.ledger import Entry, TopUp
+from batchgen.sandbox.options import SandboxOptions
+from batchgen.sandbox.rehearsal import Rehearsal
+from batchgen.sandbox.requests import Asked
+from tests.sandbox.client import MODEL
+
+POST = Asked("http://h", "Bearer sk-a", body=json.dumps({"model": MODEL, "input": {"prompt": "x"}}).encode())
+
+
+def test_a_run_that_cannot_be_written_down_does_not_count() -> None:
+    def full(_item: Entry | TopUp) -> None:
+        raise OSError
+
+    rehearsal = Rehearsal(SandboxOptions(), lambda: 0.0, full)
+    with pytest.raises(OSError):  # noqa: PT011 (the bare one is what the disk raises)
+        rehearsal.create(POST)
+    assert not rehearsal.ledger.entries
+
+
+def test_a_run_is_written_down_before_it_is_answered() -> None:
+    saved: list[Entry | TopUp] = []
+    answer = Rehearsal(SandboxOptions(), lambda: 0.0, saved.append).create(POST)
+    assert [item.id for item in saved if isinstance(item, Entry)] == [json.loads(answer.body)["id"]]
+
+
+def test_requests_are_counted_by_method() -> None:
+    rehearsal = Rehearsal(SandboxOptions(), lambda: 0.0, lambda _item: None)
+    run = json.loads(rehearsal.create(POST).body)["id"]
+    for _ in range(2):
+        rehearsal.poll(POST, run)
+    books = json.loads(rehearsal.books().body)
+    assert books["requests"] == {"post": 1, "get": 2}
+    assert (books["runs"][0]["polls"], books["runs"][0]["downloads"]) == (2, 0)
