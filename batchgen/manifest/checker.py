@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from batchgen.errors import UsageProblem
-from batchgen.manifest.coerce import Convert, Schema, converter, resolved
+from batchgen.manifest.coerce import NO, Convert, Schema, as_text, converter, resolved
 from batchgen.manifest.shapes import Fault, is_absent
 from batchgen.manifest.suggest import shown
 from batchgen.manifest.words import faults_of
@@ -38,8 +38,9 @@ class Checker:
         self._properties = properties if isinstance(properties, Mapping) else {}
         self._schema = schema
         self._source = source
-        self._converters: Mapping[str, Convert] = {
-            name: converter(part, schema) for name, part in self._properties.items()
+        # The name is kept with its converter: an input holds the schema's own, not the text read from the file.
+        self._converters: Mapping[str, tuple[str, Convert]] = {
+            name: (name, converter(part, schema)) for name, part in self._properties.items()
         }
         self._accepts = _acceptance(schema)
         self._errors: Callable[[object], list[Any]] | None = None
@@ -51,8 +52,15 @@ class Checker:
 
     def check(self, params: Mapping[str, object]) -> Checked:
         """The input coerced, and all its faults. A value that is null is one that is not given."""
-        converters = self._converters
-        value = {name: converters.get(name, resolved)(raw) for name, raw in params.items() if not is_absent(raw)}
+        value = {}
+        for name, raw in params.items():
+            if not is_absent(raw):
+                known = self._converters.get(name)
+                if known is None:
+                    value[str(name)] = resolved(raw)
+                else:
+                    made = known[1](raw)
+                    value[known[0]] = as_text(raw) if made is NO else made
         faults = [] if self._accepts is not None and self._accepts(value) else self._judged(value)
         prompt = value.get("prompt", "x")
         if isinstance(prompt, str) and not prompt.strip():
@@ -74,7 +82,7 @@ class Unchecked:
 
     def check(self, params: Mapping[str, object]) -> Checked:
         """The input with plain YAML scalars resolved as YAML 1.2 has them."""
-        return Checked({name: resolved(value) for name, value in params.items()}, [])
+        return Checked({str(name): resolved(value) for name, value in params.items()}, [])
 
 
 def _acceptance(schema: Schema) -> Accept | None:
@@ -89,14 +97,14 @@ def _acceptance(schema: Schema) -> Accept | None:
     tests = {name: _simple_test(part) for name, part in schema.get("properties", {}).items()}
     if None in tests.values():
         return None
-    required = schema.get("required", [])
+    required = frozenset(schema.get("required", ()))
 
     def accepts(value: Mapping[str, Any]) -> bool:
         for name, item in value.items():
             test = tests.get(name)
             if test is None or not test(item):
                 return False
-        return all(name in value for name in required)
+        return required <= value.keys()
 
     return accepts
 

@@ -34,14 +34,8 @@ _DEEPEST = 8
 
 
 def converter(schema: Schema, root: Schema) -> Convert:
-    """A function that coerces a value towards a schema. What it cannot coerce it returns with plain scalars as text."""
-    strict = _strict(schema, root, 0)
-
-    def convert(value: object) -> Any:
-        found = strict(value)
-        return as_text(value) if found is NO else found
-
-    return convert
+    """A function that coerces a value towards a schema, or answers `NO` where it finds no lossless way."""
+    return _strict(schema, root, 0)
 
 
 def as_text(value: object) -> Any:
@@ -70,12 +64,12 @@ def _normal(value: float) -> int | float:
 
 
 def _mapped(value: object, leaf: Callable[[str], object]) -> Any:
-    if type(value) is Plain:
-        return leaf(value)
+    if isinstance(value, str):
+        return leaf(value) if isinstance(value, Plain) else str(value)
     if isinstance(value, list):
         return [_mapped(item, leaf) for item in value]
     if isinstance(value, dict):
-        return {name: _mapped(item, leaf) for name, item in value.items()}
+        return {str(name): _mapped(item, leaf) for name, item in value.items()}
     return value
 
 
@@ -110,7 +104,7 @@ def _strict(schema: Schema | bool, root: Schema, depth: int) -> Convert:
 def _first(options: list[Convert], types: list[str]) -> Convert:
     def convert(value: object) -> Any:
         # What a plain scalar is by itself comes before what it could be made into.
-        for seen in (_core(value), str(value)) if type(value) is Plain else (value,):
+        for seen in (_core(value), str(value)) if isinstance(value, Plain) else (value,):
             if _kind(seen) in types or (_kind(seen) == "integer" and "number" in types):
                 return seen
         return next((found for option in options if (found := option(value)) is not NO), NO)
@@ -190,12 +184,13 @@ def _boolean(value: object) -> Any:
     if isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return BOOLEANS.get(value.strip().lower(), NO)
+        known = BOOLEANS.get(value)
+        return BOOLEANS.get(value.strip().lower(), NO) if known is None else known
     return bool(value) if isinstance(value, int) and value in (0, 1) else NO
 
 
 def _null(value: object) -> Any:
-    return None if value is None or (type(value) is Plain and value in NULLS) else NO
+    return None if value is None or (isinstance(value, Plain) and value in NULLS) else NO
 
 
 def _choice(options: list[str]) -> Convert:
@@ -204,10 +199,12 @@ def _choice(options: list[str]) -> Convert:
     numbers = {number: option for option in reversed(options) if (number := to_number(option)) is not None}
 
     def convert(value: object) -> Any:
+        if isinstance(value, str) and value in exact:
+            return exact[value]
         text = _string(value)
         if text is NO:
             return NO
-        found = exact.get(text) or exact.get(text.strip())
+        found = exact.get(text.strip())
         if found is None and numbers and not isinstance(value, bool):
             number = to_number(text)
             found = None if number is None else numbers.get(number)
@@ -249,6 +246,6 @@ def _structured(parts: Mapping[str, Convert]) -> Convert:
         if not isinstance(value, dict):
             return NO
         found = {name: (item, parts.get(name, resolved)(item)) for name, item in value.items()}
-        return {name: as_text(item) if made is NO else made for name, (item, made) in found.items()}
+        return {str(name): as_text(item) if made is NO else made for name, (item, made) in found.items()}
 
     return convert

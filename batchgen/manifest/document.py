@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from batchgen.errors import ManifestInvalid
 from batchgen.manifest.jsontext import MAX_DEPTH, unusable_character
-from batchgen.manifest.shapes import Plain
+from batchgen.manifest.shapes import Plain, Text
 from batchgen.manifest.suggest import shown
 from batchgen.manifest.yamlerrors import explain
 from batchgen.records import Place, Problem
-
-if TYPE_CHECKING:
-    import yaml
 
 FREE_ALIASED = 100_000
 ALIASED_PER_OWN = 20
@@ -30,39 +27,30 @@ _PLAIN_TAGS = frozenset(_TAG + name for name in ("int", "float", "bool", "null")
 _STRING_TAGS = frozenset((_TAG + "str", "!"))
 
 
-class Scalar(NamedTuple):
-    """A text as written; `Plain` where it was not quoted. Lines and columns count from 1, here and below."""
+class Sequence(list["Node"]):
+    """A list, and where it begins."""
 
+    __slots__ = ("column", "line")
     line: int
     column: int
-    value: str
 
 
-class Sequence(NamedTuple):
-    """A list."""
+class Mapping(dict[str, "Node"]):
+    """A mapping, merge keys already folded in, and where it begins. Its keys know their own places."""
 
+    __slots__ = ("column", "line")
     line: int
     column: int
-    items: list[Node]
+
+    def key(self, name: str) -> Text:
+        """The key of that name as it was written, with its place; raises `KeyError`."""
+        for key in self:
+            if key == name and isinstance(key, Text):
+                return key
+        raise KeyError(name)
 
 
-class Entry(NamedTuple):
-    """What stands under a key, and where the key stands."""
-
-    line: int
-    column: int
-    node: Node
-
-
-class Mapping(NamedTuple):
-    """A mapping, merge keys already folded in."""
-
-    line: int
-    column: int
-    entries: dict[str, Entry]
-
-
-Node = Scalar | Sequence | Mapping
+Node = Text | Sequence | Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +59,6 @@ class Document:
 
     root: Node | None
     problems: tuple[Problem, ...]
-
-
-def value_of(node: Node) -> Any:
-    """The node as plain lists and dicts; scalars are `str`, or `Plain` where they were not quoted."""
-    if isinstance(node, Scalar):
-        return node.value
-    if isinstance(node, Sequence):
-        return [value_of(item) for item in node.items]
-    return {key: value_of(entry.node) for key, entry in node.entries.items()}
 
 
 def parse(text: str, name: str) -> Document:
@@ -106,10 +85,12 @@ class _Anchored(NamedTuple):
 class _Composer:
     """Builds nodes from events. One per document; its counters are what the caps look at."""
 
-    def __init__(self, events: Iterator[yaml.Event], name: str) -> None:
+    def __init__(self, events: Iterator[Any], name: str) -> None:
         import yaml
 
         self._yaml = yaml
+        self._scalar_event = yaml.ScalarEvent
+        self._alias_event = yaml.AliasEvent
         self._events = events
         self._name = name
         self._anchors: dict[str, _Anchored] = {}
@@ -129,22 +110,25 @@ class _Composer:
             self._problem(after, "a manifest is one YAML document; another one begins here.")
         return Document(root, tuple(self._problems))
 
-    def _node(self, event: yaml.Event, depth: int) -> Node:
+    def _node(self, event: Any, depth: int) -> Node:
         kind = type(event)
-        if kind is self._yaml.AliasEvent:
-            return self._alias(event)
         before = self._nodes
-        self._nodes += 1
-        if kind is self._yaml.ScalarEvent:
-            node: Node = self._scalar(event)
+        if kind is self._scalar_event:
+            self._nodes += 1
+            node: Node = self._text(event)
+        elif kind is self._alias_event:
+            return self._alias(event)
         else:
+            self._nodes += 1
             if depth >= MAX_DEPTH:
                 raise self._stop(event, f"lists and mappings are nested more than {MAX_DEPTH} deep.")
-            node = self._sequence(event, depth) if kind is self._yaml.SequenceStartEvent else self._map(event, depth)
-        anchor = event.anchor  # type: ignore[attr-defined]
-        if anchor is not None:
+            node = (
+                self._sequence(event, depth) if kind is self._yaml.SequenceStartEvent else self._mapping(event, depth)
+            )
+            node.line, node.column = event.start_mark.line + 1, event.start_mark.column + 1
+        if event.anchor is not None:
             # Only now, so that nothing can hold itself.
-            self._anchors[anchor] = _Anchored(node, self._nodes - before)
+            self._anchors[event.anchor] = _Anchored(node, self._nodes - before)
         return node
 
     def _alias(self, event: Any) -> Node:
@@ -158,72 +142,65 @@ class _Composer:
             raise self._stop(event, f"aliases (*{event.anchor}) make too much of this file: {self._aliased:,} values.")
         return found.node
 
-    def _scalar(self, event: Any) -> Scalar:
-        mark, tag, text = event.start_mark, event.tag, event.value
-        plain = not event.style
+    def _text(self, event: Any) -> Text:
+        text, tag, style = event.value, event.tag, event.style
+        plain = not style
         if tag is not None:
             plain = tag in _PLAIN_TAGS
             if not plain and tag not in _STRING_TAGS:
                 self._refuse_tag(event)
-        if event.style == '"' and (bad := unusable_character(text)):
+        if style == '"' and (bad := unusable_character(text)):
             self._problem(event, f"text cannot hold the character {bad}.")
             text = ""
-        return Scalar(mark.line + 1, mark.column + 1, Plain(text) if plain else text)
+        node = Plain(text) if plain else Text(text)
+        mark = event.start_mark
+        node.line, node.column = mark.line + 1, mark.column + 1
+        return node
 
     def _sequence(self, event: Any, depth: int) -> Sequence:
         if event.tag not in (None, "!", _TAG + "seq"):
             self._refuse_tag(event)
-        items = []
-        while type(inner := next(self._events)) is not self._yaml.SequenceEndEvent:
+        items = Sequence()
+        end = self._yaml.SequenceEndEvent
+        while type(inner := next(self._events)) is not end:
             items.append(self._node(inner, depth + 1))
-        return Sequence(event.start_mark.line + 1, event.start_mark.column + 1, items)
+        return items
 
-    def _map(self, event: Any, depth: int) -> Mapping:
+    def _mapping(self, event: Any, depth: int) -> Mapping:
         if event.tag not in (None, "!", _TAG + "map"):
             self._refuse_tag(event)
-        entries: dict[str, Entry] = {}
-        merged: list[Mapping] = []
-        merges = 0
-        while type(inner := next(self._events)) is not self._yaml.MappingEndEvent:
-            key = self._key(inner, depth)
+        entries = Mapping()
+        merges: list[tuple[Any, Node]] = []
+        end = self._yaml.MappingEndEvent
+        while type(inner := next(self._events)) is not end:
+            key = self._node(inner, depth + 1)
             node = self._node(next(self._events), depth + 1)
-            if key is None:
-                continue
-            if type(key.value) is Plain and key.value == "<<":
-                merges += 1
-                if merges > 1:
-                    self._problem(inner, "<< stands twice in one mapping; write one with a list: <<: [*a, *b].")
-                merged += self._merged(inner, node)
+            if not isinstance(key, Text):
+                message = "a list or mapping cannot be a key; put quotes round text that begins with [ or {."
+                self._problem(inner, message)
+            elif key == "<<" and type(key) is Plain:
+                merges.append((inner, node))
+            elif key in entries:
+                first = entries.key(key)
+                at = f"line {first.line}, column {first.column}"
+                self._problem(inner, f"{shown(str(key))} is given twice in one mapping; the first is at {at}.")
             else:
-                self._enter(entries, inner, key, node)
-        for source in merged:  # what is nearer wins: the mapping's own keys, then the merged ones in their order
-            for name, entry in source.entries.items():
-                entries.setdefault(name, entry)
-        return Mapping(event.start_mark.line + 1, event.start_mark.column + 1, entries)
+                entries[key] = node
+        if merges:
+            self._merge(entries, merges)
+        return entries
 
-    def _key(self, event: Any, depth: int) -> Scalar | None:
-        key = self._node(event, depth + 1)
-        if isinstance(key, Scalar):
-            return key
-        self._problem(event, "a list or mapping cannot be a key; put quotes round text that begins with [ or {.")
-        return None
-
-    def _enter(self, entries: dict[str, Entry], event: Any, key: Scalar, node: Node) -> None:
-        name = str(key.value)
-        mark = event.start_mark
-        if name in entries:
-            first = entries[name]
-            at = f"line {first.line}, column {first.column}"
-            self._problem(event, f"{shown(name)} is given twice in one mapping; the first is at {at}.")
-            return
-        entries[name] = Entry(mark.line + 1, mark.column + 1, node)
-
-    def _merged(self, event: Any, node: Node) -> list[Mapping]:
-        sources = node.items if isinstance(node, Sequence) else [node]
-        found = [source for source in sources if isinstance(source, Mapping)]
-        if len(found) != len(sources):
-            self._problem(event, "<< takes a mapping or a list of mappings, such as <<: *defaults.")
-        return found
+    def _merge(self, entries: Mapping, merges: list[tuple[Any, Node]]) -> None:
+        """What is nearer wins: the mapping's own keys, then the merged mappings in their order."""
+        for event, _ in merges[1:]:
+            self._problem(event, "<< stands twice in one mapping; write one with a list: <<: [*a, *b].")
+        for event, node in merges:
+            for source in node if isinstance(node, Sequence) else [node]:
+                if not isinstance(source, Mapping):
+                    self._problem(event, "<< takes a mapping or a list of mappings, such as <<: *defaults.")
+                    continue
+                for key, value in source.items():
+                    entries.setdefault(key, value)
 
     def _refuse_tag(self, event: Any) -> None:
         tag = event.tag.replace(_TAG, "!!")

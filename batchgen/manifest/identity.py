@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from hashlib import sha256
-from typing import Any
-
-from batchgen.records import canonical_json
 
 MAX_ID = 200
 """Characters of a given id."""
@@ -27,14 +23,14 @@ def id_fault(text: str) -> str | None:
         return "id is empty."
     if len(text) > MAX_ID:
         return f"id has {len(text)} characters; it may have {MAX_ID}."
-    if any(unicodedata.category(char) in _FORBIDDEN for char in text):
+    if not text.isprintable() and any(unicodedata.category(char) in _FORBIDDEN for char in text):
         return "id holds a control character or a line break."
     return None
 
 
 def slug(prompt: str) -> str:
     """A readable beginning of an id: the prompt's first words, lower case, letters and digits of any script."""
-    head = prompt[: SLUG * 4].lower()
+    head = prompt[: SLUG * 2].lower()
     if head.isascii():
         words = _NOT_ASCII_WORD.sub("-", head).strip("-")
     else:
@@ -55,18 +51,9 @@ def _cut(words: str) -> str:
     return words[:end].strip("-")
 
 
-def digests(model: str, given: Mapping[str, Any]) -> tuple[str, str]:
-    """Two SHA-256 in hex: of the input (as `records.sha256_of`), and of model and input together.
-
-    Equal to `sha256_of(given)` and `sha256_of({"input": given, "model": model})`; the input is spelled out only once.
-    """
-    spelled = canonical_json(given)
-    both = f'{{"input":{spelled},"model":{json.dumps(model, ensure_ascii=False)}}}'
-    return _hex(spelled), _hex(both)
-
-
-def _hex(text: str) -> str:
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+def run_digest(model: str, input_sha256: str) -> str:
+    """The SHA-256, in hex, of a run's model and input, the input by its own SHA-256, so that it is spelled out once."""
+    return sha256(f"{model}\0{input_sha256}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Names:

@@ -43,7 +43,9 @@ def parse(text: str) -> Any:
     except ValueError:  # the interpreter's limit on the digits of an integer
         raise JsonFault("this holds a number with too many digits.") from None
     # Only an escape can bring in what the file's own text was already searched for.
-    _check(value, 0, escaped="\\" in text)
+    escaped = "\\" in text
+    if escaped or text.count("[") + text.count("{") > MAX_DEPTH:
+        _check(value, 0, escaped)
     return value
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from batchgen.manifest import document
-from batchgen.manifest.document import Entry, Mapping, Node, Scalar, Sequence, value_of
+from batchgen.manifest.document import Mapping, Node, Sequence
 from batchgen.manifest.settings_block import Settings, read_settings
-from batchgen.manifest.shapes import Draft, Path_, Row, is_absent
+from batchgen.manifest.shapes import NO_RUNS, RESERVED, Draft, Path_, Row, Text, is_absent
 from batchgen.manifest.source import Source
 from batchgen.manifest.suggest import nearest, shown
 from batchgen.records import Place, Problem
@@ -17,16 +16,18 @@ ROOT_KEYS = ("model", "defaults", "runs", "output", "settings")
 EXTENSION = "x-"
 """Keys at the root that begin like this are the user's own: a place for anchors."""
 
-_NO_RUNS = "the manifest holds no runs, so there is nothing to render."
+
+class _Marked(Protocol):
+    line: int
+    column: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """A run's or the defaults' mapping, its own keys apart from the parameters."""
+class _Parts(NamedTuple):
+    """A run's or the defaults' mapping: the parameters, and its own keys apart from them."""
 
-    params: dict[str, Entry] = field(default_factory=dict)
-    id: Entry | None = None
-    model: Entry | None = None
+    params: dict[str, Node]
+    id: Node | None = None
+    model: Node | None = None
 
 
 def read_yaml(source: Source, parameters: frozenset[str]) -> Draft:
@@ -46,172 +47,167 @@ class _Reader:
         self._name = name
         self._parameters = parameters
         self._problems = problems
-        self._defaults = _Parts()
 
     def draft(self, root: Node | None) -> Draft:
         entries = self._entries(root)
-        defaults = entries.get("defaults")
-        if defaults is not None and not _absent(defaults):
-            self._defaults = self._default_parts(defaults.node)
-        settings = self._settings(entries.get("settings"))
-        output_dir = self._output_dir(entries.get("output"))
-        model = self._default_model(entries.get("model"))
-        rows = self._rows(entries.get("runs"), root)
+        defaults = self._default_parts(_given(entries, "defaults"))
+        model = self._default_model(_given(entries, "model"), defaults.model)
         return Draft(
-            rows=rows,
-            locate=self._locate,
+            settings=self._settings(_given(entries, "settings")),
+            output_dir=self._output_dir(_given(entries, "output")),
+            rows=self._rows(_given(entries, "runs"), root),
+            locate=_NodePlaces(self._name, defaults.params),
             problems=self._problems,
-            defaults={name: value_of(entry.node) for name, entry in self._defaults.params.items()},
-            default_model=self._text(model, "model") if model else None,
-            default_model_place=self._place(model.node) if model else None,
-            settings=settings,
-            output_dir=output_dir,
+            defaults=defaults.params,
+            default_model=self._text(model, "model"),
+            default_model_place=None if model is None else self._place(model),
         )
 
-    def _entries(self, root: Node | None) -> dict[str, Entry]:
-        if root is None or (isinstance(root, Scalar) and is_absent(root.value)):
-            return {}
-        if isinstance(root, Sequence):
-            return {"runs": Entry(root.line, root.column, root)}
-        if isinstance(root, Scalar):
+    def _entries(self, root: Node | None) -> Mapping:
+        entries = Mapping()
+        if isinstance(root, Mapping):
+            entries = root
+        elif isinstance(root, Sequence):
+            entries["runs"] = root
+        elif root is not None and not is_absent(root):
             self._add(
                 root, "a manifest is a list of runs, or a mapping with the key runs; one prompt a line goes in .txt."
             )
-            return {}
-        for name, entry in root.entries.items():
-            if name not in ROOT_KEYS and not name.startswith(EXTENSION):
-                self._unknown_root_key(name, entry)
-        return root.entries
+        for key in entries.keys() - set(ROOT_KEYS):
+            at = entries.key(key)
+            if key in self._parameters:
+                self._add(at, f"{key} is a parameter: put it under defaults, or in a run.")
+            elif not key.startswith(EXTENSION):
+                self._add(at, f"unknown key {shown(key)} in the manifest.", nearest(key, ROOT_KEYS))
+        return entries
 
-    def _unknown_root_key(self, name: str, entry: Entry) -> None:
-        if name in self._parameters:
-            self._add(entry, f"{name} is a parameter: put it under defaults, or in a run.")
-        else:
-            self._add(entry, f"unknown key {shown(name)} in the manifest.", nearest(name, ROOT_KEYS))
-
-    def _default_parts(self, node: Node) -> _Parts:
+    def _default_parts(self, node: Node | None) -> _Parts:
+        if node is None:
+            return _Parts({})
         if not isinstance(node, Mapping):
             self._add(node, "defaults must be a mapping of parameters.")
-            return _Parts()
+            return _Parts({})
         parts = self._parts(node)
         if parts.id is not None:
-            self._add(parts.id, "an id belongs to one run, not to defaults.")
+            self._add(node.key("id"), "an id belongs to one run, not to defaults.")
         return parts
 
-    def _default_model(self, at_root: Entry | None) -> Entry | None:
-        given = [entry for entry in (at_root, self._defaults.model) if entry is not None and not _absent(entry)]
-        if len(given) == 2 and value_of(given[0].node) != value_of(given[1].node):
-            self._add(given[1], f"defaults names another model than line {given[0].line}; keep one of the two.")
-        return given[0] if given else None
+    def _default_model(self, at_root: Node | None, in_defaults: Node | None) -> Node | None:
+        if at_root is None or in_defaults is None:
+            return in_defaults if at_root is None else at_root
+        if at_root != in_defaults:
+            self._add(in_defaults, f"defaults names another model than line {at_root.line}; keep one of the two.")
+        return at_root
 
-    def _settings(self, entry: Entry | None) -> Settings:
-        if entry is None or _absent(entry):
+    def _settings(self, node: Node | None) -> Settings:
+        if node is None:
             return {}
-        if not isinstance(entry.node, Mapping):
-            self._add(entry.node, "settings must be a mapping.")
+        if not isinstance(node, Mapping):
+            self._add(node, "settings must be a mapping.")
             return {}
-        settings, problems = read_settings(entry.node, self._name)
+        settings, problems = read_settings(node, self._name)
         self._problems += problems
         return settings
 
-    def _output_dir(self, entry: Entry | None) -> str | None:
-        if entry is None or _absent(entry):
+    def _output_dir(self, node: Node | None) -> str | None:
+        if node is None:
             return None
-        if not isinstance(entry.node, Mapping):
-            self._add(entry.node, "output must be a mapping, such as output: {dir: videos}.")
+        if not isinstance(node, Mapping):
+            self._add(node, "output must be a mapping, such as output: {dir: videos}.")
             return None
-        for name, inner in entry.node.entries.items():
-            if name != "dir":
-                self._add(inner, f"unknown key {shown(name)} in output.", nearest(name, ("dir",)))
-        folder = entry.node.entries.get("dir")
-        return self._text(folder, "dir") if folder and not _absent(folder) else None
+        for key in node.keys() - {"dir"}:
+            self._add(node.key(key), f"unknown key {shown(key)} in output.", nearest(key, ("dir",)))
+        return self._text(_given(node, "dir"), "dir")
 
-    def _rows(self, entry: Entry | None, root: Node | None) -> list[Row]:
-        if entry is None or _absent(entry):
+    def _rows(self, node: Node | None, root: Node | None) -> list[Row]:
+        if node is None:
             if not self._problems:
-                self._problems.append(Problem(self._place(root) if root else Place(self._name, 1), _NO_RUNS))
+                self._problems.append(Problem(Place(self._name, 1) if root is None else self._place(root), NO_RUNS))
             return []
-        if not isinstance(entry.node, Sequence):
-            self._add(entry.node, "runs must be a list: begin each run with a hyphen.")
+        if not isinstance(node, Sequence):
+            self._add(node, "runs must be a list: begin each run with a hyphen.")
             return []
-        if not entry.node.items:
-            self._add(entry, _NO_RUNS)
-        return [row for node in entry.node.items if (row := self._row(node)) is not None]
+        if not node:
+            self._add(node, NO_RUNS)
+        return [row for item in node if (row := self._row(item)) is not None]
 
     def _row(self, node: Node) -> Row | None:
         if isinstance(node, Mapping):
-            parts = self._parts(node)
-            return Row(
-                line=node.line,
-                params={name: value_of(entry.node) for name, entry in parts.params.items()},
-                id=self._text(parts.id, "id") if parts.id and not _absent(parts.id) else None,
-                model=self._text(parts.model, "model") if parts.model and not _absent(parts.model) else None,
-                origin=node,
-            )
-        if isinstance(node, Scalar) and not is_absent(node.value):
-            return Row(line=node.line, params={"prompt": node.value}, origin=node)
+            params, given_id, model = self._parts(node)
+            return Row(node.line, params, self._text(given_id, "id"), self._text(model, "model"), node)
+        if isinstance(node, Text) and not is_absent(node):
+            return Row(node.line, {"prompt": node}, origin=node)
         self._add(node, "a run is a mapping of parameters, or just its prompt.")
         return None
 
     def _parts(self, node: Mapping) -> _Parts:
         """Parameters stand flat beside `id` and `model`, or under `input`, or some here and some there."""
-        params = {name: entry for name, entry in node.entries.items() if name not in ("id", "model", "input")}
-        inner = node.entries.get("input")
-        if inner is not None and not _absent(inner):
-            if isinstance(inner.node, Mapping):
-                for name, entry in inner.node.entries.items():
-                    if name in params:
-                        at = f"line {params[name].line}, column {params[name].column}"
-                        self._add(entry, f"{shown(name)} is given twice: here and at {at}.")
-                    params[name] = entry
-            else:
-                self._add(inner.node, "input must be a mapping of parameters.")
-        return _Parts(params, node.entries.get("id"), node.entries.get("model"))
+        params = {key: value for key, value in node.items() if key not in RESERVED}
+        inner = _given(node, "input")
+        if isinstance(inner, Mapping):
+            for key in inner.keys() & params.keys():
+                first = node.key(key)
+                message = f"{shown(key)} is given twice: here and at line {first.line}, column {first.column}."
+                self._add(inner.key(key), message)
+            params |= inner
+        elif inner is not None:
+            self._add(inner, "input must be a mapping of parameters.")
+        return _Parts(params, _given(node, "id"), _given(node, "model"))
 
-    def _text(self, entry: Entry, what: str) -> str | None:
-        if isinstance(entry.node, Scalar):
-            return str(entry.node.value)
-        self._add(entry.node, f"{what} must be text.")
+    def _text(self, node: Node | None, what: str) -> str | None:
+        if node is None or isinstance(node, Text):
+            return None if node is None else str(node)
+        self._add(node, f"{what} must be text.")
         return None
 
-    def _locate(self, row: Row, path: Path_, at_key: bool = False) -> Place:
-        node: Any = row.origin
-        if not path or not isinstance(node, Mapping):
-            return self._place(node)
-        entry = node.entries.get(str(path[0])) or self._parameter(node, str(path[0]))
-        if entry is None:
-            # From the defaults. Where the run chose another model, it is that choice which does not go with them.
-            entry = node.entries.get("model") or self._defaults.params.get(str(path[0]))
-            path = path[:1] if entry is node.entries.get("model") else path
-            at_key = at_key and "model" not in node.entries
-        if entry is None:
-            return self._place(node)
-        if at_key and len(path) == 1:
-            return self._place(entry)
-        return self._place(_inner(entry.node, path[1:]))
-
-    def _parameter(self, node: Mapping, name: str) -> Entry | None:
-        inner = node.entries.get("input")
-        return inner.node.entries.get(name) if inner and isinstance(inner.node, Mapping) else None
-
-    def _add(self, at: Node | Entry, message: str, suggestion: str | None = None) -> None:
+    def _add(self, at: _Marked, message: str, suggestion: str | None = None) -> None:
         self._problems.append(Problem(self._place(at), message, suggestion))
 
-    def _place(self, at: Node | Entry) -> Place:
+    def _place(self, at: _Marked) -> Place:
         return Place(self._name, at.line, at.column)
 
 
-def _absent(entry: Entry) -> bool:
-    return isinstance(entry.node, Scalar) and is_absent(entry.node.value)
+class _NodePlaces:
+    """The locator of a YAML manifest: its places are those of the keys and values themselves."""
+
+    def __init__(self, name: str, defaults: dict[str, Node]) -> None:
+        self._name = name
+        self._defaults = Mapping(defaults)
+
+    def __call__(self, row: Row, path: Path_, at_key: bool = False, /) -> Place:
+        """The place of a key or value of the run, or else of the default that it was taken from."""
+        node: Any = row.origin
+        if not path or not isinstance(node, Mapping):
+            return self._place(node)
+        name = str(path[0])
+        inner = node.get("input")
+        for holder in (node, inner, self._defaults):
+            if not isinstance(holder, Mapping) or name not in holder:
+                continue
+            if holder is self._defaults and at_key and "model" in node:
+                # The run chose a model that does not go with this default: the choice is what to look at.
+                return self._place(node[node.key("model")])
+            key = holder.key(name)
+            return self._place(key if at_key and len(path) == 1 else _inner(holder[key], path[1:]))
+        return self._place(node)
+
+    def _place(self, at: _Marked) -> Place:
+        return Place(self._name, at.line, at.column)
+
+
+def _given(entries: Mapping, name: str) -> Node | None:
+    """What stands under a key, unless it is null."""
+    node = entries.get(name)
+    return None if node is None or is_absent(node) else node
 
 
 def _inner(node: Node, path: Path_) -> Node:
-    """The node at the end of a path, or the last one on the way that has a place of its own."""
+    """The node at the end of a path, or the last one on the way there."""
     for step in path:
-        if isinstance(node, Sequence) and isinstance(step, int) and step < len(node.items):
-            node = node.items[step]
-        elif isinstance(node, Mapping) and str(step) in node.entries:
-            node = node.entries[str(step)].node
+        if isinstance(node, Sequence) and isinstance(step, int) and step < len(node):
+            node = node[step]
+        elif isinstance(node, Mapping) and str(step) in node:
+            node = node[node.key(str(step))]
         else:
             break
     return node

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from batchgen.manifest.coerce import to_number
-from batchgen.manifest.document import Mapping as Node
-from batchgen.manifest.document import Scalar
-from batchgen.manifest.shapes import is_absent
+from batchgen.manifest.document import Mapping
+from batchgen.manifest.shapes import Text, is_absent
 from batchgen.manifest.suggest import nearest, one_of, shown
 from batchgen.records import Place, Problem
 
@@ -28,24 +27,24 @@ class _Unfit(ValueError):
         self.suggestion = suggestion
 
 
-def read_settings(node: Node, name: str) -> tuple[Settings, list[Problem]]:
+def read_settings(node: Mapping, name: str) -> tuple[Settings, list[Problem]]:
     """The settings of a block, by name, and what is wrong with them. `name` is the file's."""
     settings: Settings = {}
     problems = []
-    for key, entry in node.entries.items():
+    for key, value in node.items():
         rule = RULES.get(key)
         if rule is None:
-            message = f"unknown setting {shown(key)}."
-            problems.append(Problem(Place(name, entry.line, entry.column), message, nearest(key, RULES)))
+            at = node.key(key)
+            place = Place(name, at.line, at.column)
+            problems.append(Problem(place, f"unknown setting {shown(key)}.", nearest(key, RULES)))
             continue
-        if isinstance(entry.node, Scalar) and is_absent(entry.node.value):
+        if is_absent(value):
             continue
         try:
-            settings[key] = rule(str(entry.node.value).strip() if isinstance(entry.node, Scalar) else "")
+            settings[str(key)] = rule(value.strip() if isinstance(value, Text) else "")
         except _Unfit as error:
-            written = shown(str(entry.node.value)) if isinstance(entry.node, Scalar) else "a list or mapping"
-            place = Place(name, entry.node.line, entry.node.column)
-            problems.append(Problem(place, f"{key} must be {error}, not {written}.", error.suggestion))
+            place = Place(name, value.line, value.column)
+            problems.append(Problem(place, f"{key} must be {error}, not {shown(value)}.", error.suggestion))
     return settings, problems
 
 
@@ -86,7 +85,7 @@ def _choice(*options: str) -> Rule:
     return rule
 
 
-RULES: Mapping[str, Rule] = {
+RULES: dict[str, Rule] = {
     "concurrency": _count,
     "rate_limit": _rate,
     "max_cost": _dollars,

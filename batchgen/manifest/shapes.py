@@ -12,6 +12,8 @@ from batchgen.records import Place, Problem, Run
 Path_ = tuple[str | int, ...]
 """The way to a value inside an input: names of parameters, and positions in lists from 0."""
 
+NO_RUNS = "the manifest holds no runs, so there is nothing to render."
+
 RESERVED = ("id", "model", "input")
 """What a run may hold beside its parameters."""
 
@@ -40,7 +42,15 @@ class Manifest:
     output_dir: str | None
 
 
-class Plain(str):
+class Text(str):
+    """A text with the place where it was written, both counted from 1. It is an ordinary string to everyone else."""
+
+    __slots__ = ("column", "line")
+    line: int
+    column: int
+
+
+class Plain(Text):
     """A plain (unquoted) YAML scalar: only its text, until a schema says whether it is a number, a boolean or words."""
 
     __slots__ = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from batchgen.errors import ManifestInvalid
@@ -56,7 +56,7 @@ def read_table(source: Source, delimiter: str, checkers: Checkers) -> Draft:
     names = _names(models, checkers)
     wrong = _header_problems(columns, header.number, source.name, names, known)
     usable = _usable(columns, names)
-    if names is not None and "prompt" in names and "prompt" not in usable.values():
+    if names is not None and "prompt" in names and "prompt" not in usable:
         wrong = wrong or [Problem(Place(source.name, header.number), "the column prompt is missing.")]
         body = []  # each of whose rows would only say so again
     rows = [row for line in body if (row := _row(line, usable)) is not None]
@@ -189,26 +189,21 @@ def _meant(column: str, names: frozenset[str]) -> str | None:
     return nearest(column, sorted(names | set(OWN_COLUMNS)))
 
 
-def _usable(columns: list[str], names: frozenset[str] | None) -> Mapping[int, str]:
-    """The parameter in each column, by position. Unknown columns are told once, at the header, not in every row: what
-    one must have been meant for is still checked under that name, and the others are left out."""
-    found: dict[str, int] = {}
-    for index, column in enumerate(columns):
+def _usable(columns: list[str], names: frozenset[str] | None) -> list[str | None]:
+    """The parameter in each column, or `None`. Unknown columns are told once, at the header, not in every row: what one
+    must have been meant for is still checked under that name, and the others are left out."""
+    found: list[str | None] = []
+    for column in columns:
         unknown = names is not None and column not in names and column not in OWN_COLUMNS
         name = _meant(column, names or frozenset()) if unknown else column
-        if name and (not unknown or name not in columns):
-            found.setdefault(name, index)
-    return {index: name for name, index in found.items()}
+        usable = name and name not in found and not (unknown and name in columns)
+        found.append(name if usable else None)
+    return found
 
 
-def _row(line: _Line, usable: Mapping[int, str]) -> Row | None:
-    cells = line.cells
-    if not any(cell and not cell.isspace() for cell in cells):
-        return None
-    width = len(cells)
+def _row(line: _Line, usable: list[str | None]) -> Row | None:
     params: dict[str, object] = {
-        name: cells[index]
-        for index, name in usable.items()
-        if index < width and cells[index] and not cells[index].isspace()
+        name: cell for name, cell in zip(usable, line.cells, strict=False) if cell and name and not cell.isspace()
     }
-    return Row(line=line.number, params=params, id=params.pop("id", None), model=params.pop("model", None))
+    given_id, model = params.pop("id", None), params.pop("model", None)
+    return Row(line.number, params, given_id, model) if params or given_id or model else None
