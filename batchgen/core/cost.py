@@ -45,7 +45,7 @@ class Prices:
 @dataclass(frozen=True, slots=True)
 class Money:
     """The ledger's sums. `spent` is what the service said it took and did not give back; `estimated`, the estimate for
-    created runs whose cost nobody named; `doubtful`, the estimate for runs in doubt or abandoned, which counts as spent;
+    created runs whose cost nobody named; `doubtful`, the estimate for runs in doubt or abandoned, counted as spent;
     `unpriced`, how many runs have neither a named cost (where they were created) nor an estimate (where in doubt)."""
 
     spent: int = 0

@@ -6,7 +6,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +78,14 @@ def decode_document(path: Path, data: bytes) -> Document:
     value = _parse(path, data)
     if value.get("format") != FORMAT:
         raise _damaged(path, "it does not say that it is a batchgen state")
-    if value.get("version") != VERSION:
+    version = value.get("version")
+    if isinstance(version, int) and version > VERSION:
         raise StateNewer(
-            f"{path} has version {value.get('version')!r}; this program knows version {VERSION}.",
+            f"{path} has version {version}; this program knows version {VERSION}.",
             "Use the version of batchgen that wrote it.",
         )
+    if version != VERSION:
+        raise _damaged(path, f"it has no version that ever was ({version!r})")
     if unknown := value.keys() - _KEYS:
         raise _damaged(path, f"unknown entry {min(unknown)!r}")
     _check_sum(path, data)
@@ -105,7 +108,9 @@ def _parse(path: Path, data: bytes) -> dict[str, Any]:
 def _check_sum(path: Path, data: bytes) -> None:
     end = _OUR_END.search(data)
     if data.startswith(_OUR_START) and end and int(end[1], 16) != zlib.crc32(data[: end.start()]):
-        raise _damaged(path, "its checksum does not match (if you edited it by hand, remove its last line's checksum)")
+        raise _damaged(
+            path, 'its checksum does not match (if you edited it by hand, make its last line "checksum":""})'
+        )
 
 
 def _damaged(path: Path, why: str) -> StateDamaged:
@@ -121,8 +126,9 @@ def _header(value: Mapping[str, Any]) -> Header:
     generation = value.get("journal", 0)
     if not isinstance(generation, int):
         raise TypeError("journal is not a number")
+    base_url = value.get("base_url")
     return Header(
-        base_url=value.get("base_url"),
+        base_url=None if base_url is None else _text(base_url),
         manifest_path=str(manifest.get("path", "")),
         manifest_sha256=str(manifest.get("sha256", "")),
         updated_at=str(value.get("updated_at", "")),
@@ -155,15 +161,13 @@ def _sparse(attempt: Attempt) -> dict[str, Any]:
 def record_from_json(name: str, row: Mapping[str, Any]) -> Record:
     """A run from its entry. Raises KeyError, TypeError or ValueError.
 
-    Entries that the record derives from its attempts are read back only where a row has no attempts of its own, as
-    in a state that another program has written.
+    Entries that the record derives from its attempts are read back where a row has no attempts of its own, as in a
+    state that another program has written. A run's id that only the row has is kept: a person may have put it there.
     """
     status = Status(row["status"])
-    attempts = tuple(_attempt(item) for item in row.get("attempts") or ())
-    if not attempts and (row.get("run_id") or row.get("key")):
-        attempts = (_from_row(row, status),)
-    if not attempts and status not in (Status.PENDING, Status.FAILED):
-        raise ValueError(f"{name} is {status} without an attempt")
+    attempts = _attempts(name, row, status)
+    if status in (Status.SUBMITTED, Status.SUCCEEDED) and not attempts[-1].run_id:
+        raise ValueError(f"{name} is {status} without a run_id")
     return Record(
         id=name,
         model=_text(row["model"]),
@@ -176,10 +180,30 @@ def record_from_json(name: str, row: Mapping[str, Any]) -> Record:
     )
 
 
+def _attempts(name: str, row: Mapping[str, Any], status: Status) -> tuple[Attempt, ...]:
+    attempts = tuple(_attempt(item) for item in row.get("attempts") or ())
+    run_id = row.get("run_id")
+    if not attempts and (run_id or row.get("key") or status not in (Status.PENDING, Status.FAILED)):
+        return (_from_row(row, status),)
+    if attempts and run_id and status is not Status.PENDING and attempts[-1].run_id != run_id:
+        if attempts[-1].run_id:
+            raise ValueError(f"{name} is {run_id} and {attempts[-1].run_id} at once")
+        return (*attempts[:-1], replace(attempts[-1], run_id=_text(run_id), outcome="created"))
+    return attempts
+
+
+_OUTCOMES: Mapping[Status, str] = {
+    Status.SUBMITTING: "open",
+    Status.IN_DOUBT: "in_doubt",
+    Status.FAILED: "failed",
+    Status.DOWNLOADED: "downloaded",
+}
+
+
 def _from_row(row: Mapping[str, Any], status: Status) -> Attempt:
-    files = tuple(SavedFile(**item) for item in row.get("files") or ())
-    outcome = "in_doubt" if status is Status.IN_DOUBT else "created"
-    return Attempt(row.get("key") or "", "", outcome, row.get("run_id"), row.get("cost_micro_usd"), files=files)
+    given = {name: row.get(name) for name in ("run_id", "cost_micro_usd", "files")}
+    outcome = _OUTCOMES.get(status, "created")
+    return _attempt({"key": row.get("key") or "", "started_at": "", "outcome": outcome, **given})
 
 
 _ATTEMPT_KEYS = frozenset(field.name for field in fields(Attempt))
@@ -190,7 +214,10 @@ def _attempt(item: Mapping[str, Any]) -> Attempt:
     if given.get("failure"):
         given["failure"] = Failure(**given["failure"])
     given["files"] = tuple(SavedFile(**file) for file in given.get("files") or ())
-    return Attempt(**given)
+    attempt = Attempt(**given)
+    if not isinstance(attempt.run_id, str | None) or type(attempt.cost_micro_usd) not in (int, type(None)):
+        raise TypeError("a run_id is not text, or a cost is no whole number of micro-dollars")
+    return attempt
 
 
 def _text(value: object) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -21,6 +23,19 @@ def write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def remove_leftovers(*paths: Path) -> None:
+    """Takes away the temporary files of writers that were killed while they replaced one of these files.
+
+    To be called only by the one process that may write them. What cannot be removed does no harm and stays.
+    """
+    for path in paths:
+        start = f".{path.name}."
+        with suppress(OSError):
+            for file in path.parent.iterdir():
+                if file.name.startswith(start) and re.fullmatch(r"[0-9]+\.tmp", file.name[len(start) :]):
+                    file.unlink(missing_ok=True)
 
 
 def replace_file(path: Path, parts: Iterable[bytes]) -> None:

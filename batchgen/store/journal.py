@@ -2,6 +2,11 @@
 
 Its first line names the generation of the state that it continues. A journal of an older generation has been folded
 into the state already (the program ended between the two renames of a fold) and is passed over.
+
+Each write begins with a mark: a line that says how long the journal was on disk by then. A power cut can leave a hole
+in the middle of a write whose end is there, because pages reach the disk in any order. Nothing of a write that was
+never synced has counted, so damage behind the last mark is cut off if it looks like what a crash leaves (an end
+without a newline, or zeros); any other damage is refused.
 """
 
 from __future__ import annotations
@@ -9,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,15 +26,21 @@ from batchgen.store.files import replace_file, write_all
 FORMAT, VERSION = "batchgen-journal", 1
 _MARK = b',"crc32":"'
 _TAIL = len(_MARK) + 8 + len(b'"}')
+_DURABLE = "durable"
 
 
-def encode_line(value: dict[str, Any]) -> bytes:
+def encode_line(value: Mapping[str, Any]) -> bytes:
     """The value as one JSON line that ends with the CRC-32 of what stands before it."""
     body = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(
         "utf-8", "surrogatepass"
     )
     body = body[:-1]
     return b'%s%s%08x"}\n' % (body, _MARK, zlib.crc32(body))
+
+
+def event_line(event: Event) -> bytes:
+    """The event as a line of the journal. Raises TypeError or ValueError where it is no JSON."""
+    return encode_line(to_json(event))
 
 
 def decode_line(line: bytes) -> dict[str, Any] | None:
@@ -46,7 +57,7 @@ def decode_line(line: bytes) -> dict[str, Any] | None:
 
 @dataclass(frozen=True, slots=True)
 class JournalRead:
-    """What a journal holds. `torn` is what a crash left of a last line that never counted."""
+    """What a journal holds. `torn` is what a crash left of a last write that never counted."""
 
     generation: int
     events: tuple[Event, ...]
@@ -56,15 +67,17 @@ class JournalRead:
 def read_journal(path: Path) -> JournalRead | None:
     """Reads a journal whole; None where there is none. Raises StateDamaged, StateNewer or OSError.
 
-    Only the last line may be torn: a line is complete on disk before the next one is begun.
+    Only the last write may be torn: it is complete on disk before the next one is begun.
     """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
     lines = data.split(b"\n")
-    torn = lines.pop()
-    header = decode_line(lines[0]) if lines else None
+    if not lines[-1]:
+        lines.pop()
+    values = [decode_line(line) for line in lines]
+    header = values[0] if values else None
     if header is None or header.get("format") != FORMAT:
         raise _damaged(path, 1)
     if header.get("version") != VERSION:
@@ -72,14 +85,23 @@ def read_journal(path: Path) -> JournalRead | None:
     generation = header.get("generation")
     if not isinstance(generation, int):
         raise _damaged(path, 1)
-    return JournalRead(generation, tuple(_events(path, lines[1:])), torn)
+    whole = values.index(None) if None in values else len(values)
+    end = sum(len(line) + 1 for line in lines[:whole])
+    if whole < len(values) and not _torn(values, data, end):
+        raise _damaged(path, whole + 1)
+    return JournalRead(generation, tuple(_events(path, values[1:whole])), data[end:])
 
 
-def _events(path: Path, lines: list[bytes]) -> Iterator[Event]:
-    for number, line in enumerate(lines, start=2):
-        value = decode_line(line)
-        if value is None:
-            raise _damaged(path, number)
+def _torn(values: Sequence[Mapping[str, Any] | None], data: bytes, end: int) -> bool:
+    """Whether all from `end` on is what a crash left of the last write, whose events never counted."""
+    marks = [value[_DURABLE] for value in values if value and isinstance(value.get(_DURABLE), int)]
+    return end >= max(marks, default=0) and (not data.endswith(b"\n") or b"\0" in data[end:])
+
+
+def _events(path: Path, values: Sequence[Mapping[str, Any] | None]) -> Iterator[Event]:
+    for number, value in enumerate(values, start=2):
+        if value is None or _DURABLE in value:
+            continue
         try:
             yield from_json(value)
         except (KeyError, TypeError, ValueError) as problem:
@@ -106,9 +128,9 @@ class Journal:
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND)
         self.size = os.fstat(self._fd).st_size
 
-    def append(self, events: list[Event]) -> None:
-        """Writes the events and waits until they are on disk. Raises OSError; then no part of them counts."""
-        data = b"".join(encode_line(to_json(event)) for event in events)
+    def append(self, lines: Iterable[bytes]) -> None:
+        """Writes the lines (`event_line`) and waits until they are on disk. Raises OSError; then none counts."""
+        data = b"".join((encode_line({_DURABLE: self.size}), *lines))
         try:
             write_all(self._fd, data)
             os.fsync(self._fd)

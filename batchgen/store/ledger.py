@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -21,11 +22,12 @@ from batchgen.core.lifecycle import IllegalTransition, apply
 from batchgen.errors import StateDamaged, StateForeign, StateLocked, StateProblem, StateUnwritable
 from batchgen.records import Failure, Record, Status
 from batchgen.store.document import Document, Header, decode_document, encode_document
-from batchgen.store.files import fsync_folder, replace_file
-from batchgen.store.journal import Journal, read_journal
+from batchgen.store.files import fsync_folder, remove_leftovers, replace_file
+from batchgen.store.journal import Journal, event_line, read_journal
 from batchgen.store.paths import StatePaths
 
 FOLD_AT_LEAST_BYTES = 8 * 1024 * 1024
+READS = 50
 INTERRUPTED = Failure("interrupted", "The program ended between the request and its answer.")
 
 
@@ -39,11 +41,11 @@ def read_state(paths: StatePaths) -> Document | None:
 
     Raises StateDamaged, StateNewer or StateUnwritable (not readable).
     """
-    for _ in range(20):
+    for _ in range(READS):
         document = _read_once(paths)
         if document is not _MOVING:
             return document
-        time.sleep(0.02)  # another process is between the two renames of a fold
+        time.sleep(0.02)  # another process is just folding
     raise StateDamaged(
         f"{paths.journal} continues a later state than {paths.state} holds.",
         "The state was put back to an earlier one: put its journal back as well.",
@@ -55,8 +57,11 @@ _MOVING = Document(Header(None, "", ""), {})
 
 def _read_once(paths: StatePaths) -> Document | None:
     try:
-        data = paths.state.read_bytes() if paths.state.exists() else None
+        before = _stamp(paths.state)
+        data = paths.state.read_bytes() if before else None
         journal = read_journal(paths.journal)
+        if _stamp(paths.state) != before:
+            return _MOVING  # what was read of the two may not belong together
     except OSError as problem:
         raise StateUnwritable(f"{paths.state} cannot be read: {problem.strerror or problem}.") from problem
     if data is None:
@@ -74,6 +79,15 @@ def _read_once(paths: StatePaths) -> Document | None:
         except IllegalTransition as problem:
             raise StateDamaged(f"{paths.journal} does not follow from {paths.state.name}: {problem}.") from problem
     return document
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes whenever the file is replaced; None where there is none."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 @contextmanager
@@ -100,11 +114,12 @@ def locked(paths: StatePaths) -> Iterator[None]:
 
 @dataclass(slots=True)
 class _Batch:
-    """Events that share one write."""
+    """Events that share one write: their lines, and the records as they are after them."""
 
-    events: list[ev.Event] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
+    after: dict[str, Record] = field(default_factory=dict)
     done: anyio.Event = field(default_factory=anyio.Event)
-    problem: Exception | None = None
+    problem: StateProblem | None = None
 
 
 class Ledger:
@@ -117,6 +132,7 @@ class Ledger:
         self._header = header
         self._journal: Journal | None = None
         self._next = _Batch()
+        self._writing = _Batch()
         self._wake = anyio.Event()
         self._closing = False
         self._broken: StateProblem | None = None
@@ -132,48 +148,67 @@ class Ledger:
         return self.records[event.id]
 
     async def record_all(self, events: Iterable[ev.Event]) -> None:
-        """Writes events that share one fsync, as `record` writes one."""
+        """Writes events that share one fsync, as `record` writes one. Where one cannot happen, none is written."""
         if self._broken:
             raise self._broken
+        if self._closing:
+            raise StateUnwritable(f"{self.paths.state} is closed.")
+        # Everything that can be wrong with an event is found here, in its caller's task: another caller's event that
+        # shares the write, perhaps with the only copy of a run's id, must not suffer from it.
+        after, lines = dict[str, Record](), list[bytes]()
+        for event in events:
+            after[event.id] = apply(after.get(event.id) or self._latest(event.id), event)
+            lines.append(event_line(event))
+        if not lines:
+            return
         batch = self._next
-        batch.events.extend(events)
+        batch.lines += lines
+        batch.after.update(after)
         self._wake.set()
         with anyio.CancelScope(shield=True):
             await batch.done.wait()
         if batch.problem:
             raise batch.problem
 
+    def _latest(self, name: str) -> Record | None:
+        """The record after all events that were taken, on disk already or not."""
+        return self._next.after.get(name) or self._writing.after.get(name) or self.records.get(name)
+
     async def _write_in_turn(self) -> None:
         """The one writer: takes what has come together since the last write, until the ledger closes."""
         with anyio.CancelScope(shield=True):
             while True:
-                if not self._next.events:
+                if not self._next.lines:
                     if self._closing:
                         return
                     self._wake = anyio.Event()
                     await self._wake.wait()
                     continue
-                batch, self._next = self._next, _Batch()
-                try:
-                    await self._commit(batch)
-                except (StateProblem, IllegalTransition) as problem:
-                    batch.problem = problem
-                batch.done.set()
+                self._writing, self._next = self._next, _Batch()
+                await self._commit(self._writing)
+                self._writing.done.set()
+                await self._fold_if_large()
 
     async def _commit(self, batch: _Batch) -> None:
-        after = dict[str, Record]()
-        for event in batch.events:
-            after[event.id] = apply(after.get(event.id, self.records.get(event.id)), event)
+        """Puts a batch on disk, or notes in it why not. Raises nothing: whoever waits for the batch would wait on."""
+        if self._journal is not None and not self._broken:
+            try:
+                await anyio.to_thread.run_sync(self._journal.append, batch.lines)
+            except Exception as problem:  # a full disk, but also a thread that cannot be started
+                self._broken = _unwritable(self.paths, problem)
         if self._broken or self._journal is None:
-            raise self._broken or StateUnwritable(f"{self.paths.journal} is closed.")
+            batch.problem = self._broken or StateUnwritable(f"{self.paths.journal} is closed.")
+        else:
+            self.records.update(batch.after)
+
+    async def _fold_if_large(self) -> None:
+        """Folds when the journal has outgrown the state. What is on disk already counts even where that fails."""
+        if self._journal is None or self._broken or self._journal.size <= self._fold_at:
+            return
         try:
-            await anyio.to_thread.run_sync(self._journal.append, batch.events)
-        except OSError as problem:
-            self._broken = _unwritable(self.paths, problem)
-            raise self._broken from problem
-        self.records.update(after)
-        if self._journal.size > self._fold_at:
             await anyio.to_thread.run_sync(self.fold)
+        except Exception as problem:
+            self._broken = self._broken or _unwritable(self.paths, problem)
 
     def fold(self) -> None:
         """Writes the whole state, then begins a new journal. A stop between the two leaves an old journal, passed over.
@@ -195,10 +230,12 @@ class Ledger:
 
     def _finish(self) -> None:
         """Folds everything into the state and takes the journal away. A broken ledger stays as it is on disk."""
-        if self._journal is None or self._broken:
+        if self._journal is None:
             return
         self._journal.close()
         self._journal = None
+        if self._broken:
+            return
         header = replace(self._header, updated_at=self.now(), generation=self._header.generation + 1)
         try:
             replace_file(self.paths.state, encode_document(header, self.records))
@@ -223,6 +260,7 @@ async def open_ledger(
     StateProblem of the fitting kind; a state that was made with another service is refused.
     """
     with locked(paths):
+        remove_leftovers(paths.state, paths.journal)
         document = read_state(paths)
         header = header or (document.header if document else Header(None, "", ""))
         if document and document.header.base_url not in (None, header.base_url):
@@ -257,8 +295,9 @@ def foreign(paths: StatePaths, theirs: str | None, ours: str | None) -> StateFor
     )
 
 
-def _unwritable(paths: StatePaths, problem: OSError) -> StateUnwritable:
+def _unwritable(paths: StatePaths, problem: Exception) -> StateUnwritable:
+    why = getattr(problem, "strerror", None) or problem
     return StateUnwritable(
-        f"The state {paths.state} cannot be written: {problem.strerror or problem}. Nothing more was submitted.",
+        f"The state {paths.state} cannot be written: {why}. Nothing more was submitted.",
         "Make room or mend the folder's permissions, then run the same command again.",
     )
