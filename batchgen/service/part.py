@@ -116,7 +116,7 @@ async def open_part(path: Path, known: Contents | None) -> AsyncIterator[PartFil
         if not resumes:
             await anyio.to_thread.run_sync(lambda: path.unlink(missing_ok=True))
         with anyio.CancelScope(shield=True):  # a file that is opened while a cancellation comes would stay open
-            file = await aiofiles.open(path, "r+b" if resumes else "xb")
+            file = await (aiofiles.open(path, "r+b") if resumes else aiofiles.open(path, "xb"))
     try:
         if known is not None and resumes:
             with _failures(path):

@@ -9,7 +9,6 @@ import os
 import re
 import stat
 import tempfile
-import threading
 import unicodedata
 from pathlib import Path
 
@@ -33,7 +32,6 @@ class VideoFolder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lock = threading.Lock()
         self._owners: dict[str, tuple[str, int, int]] = {}  # by name, case folded: whose it is
 
     def prepare(self) -> None:
@@ -62,11 +60,10 @@ class VideoFolder:
         owner = (run_id_or_key, index, count)
         number = f"-{index}" if count > 1 else ""
         plain = safe_stem(run_id_or_key)
-        with self._lock:
-            for stem in (plain, *(_hashed(plain, run_id_or_key, digits) for digits in _HASH_DIGITS)):
-                name = f"{stem}{number}{_SUFFIX}"
-                if self._owners.setdefault(name.casefold(), owner) == owner:
-                    return name
+        for stem in (plain, *(_hashed(plain, run_id_or_key, digits) for digits in _HASH_DIGITS)):
+            name = f"{stem}{number}{_SUFFIX}"
+            if self._owners.setdefault(name.casefold(), owner) == owner:  # one step, so that threads need no lock
+                return name
         raise ValueError(f"all names for {run_id_or_key!r} are taken")
 
     def part_for(self, name: str) -> Path:

@@ -11,10 +11,15 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asked: the path and the headers, names in lower case."""
+    """What a client asked: the path, and the headers with their names in lower case."""
 
     path: str
     headers: dict[str, str]
+    reader: asyncio.StreamReader
+
+    async def client_closes(self) -> None:
+        """Return when the client has closed its side."""
+        await self.reader.read()
 
 
 Answer = Callable[[Request, asyncio.StreamWriter], Awaitable[None]]
@@ -83,7 +88,7 @@ async def raw_server(
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             headers = dict(line.lower().split(": ", 1)[0:1] + line.split(": ", 1)[1:] for line in head[1:] if line)
-            request = Request(head[0].split(" ")[1], headers)
+            request = Request(head[0].split(" ")[1], headers, reader)
             known.requests.append(request)
             await answers[min(len(known.requests), len(answers)) - 1](request, writer)
         except (ConnectionError, asyncio.IncompleteReadError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -72,7 +73,7 @@ def part(tmp_path: Path) -> Path:
 
 
 async def download(part: Path, answers: Sequence[Answer], settings: DownloadSettings = SETTINGS) -> Served:
-    with anyio.fail_after(20):
+    with anyio.fail_after(10):
         async with raw_server(answers) as server, Downloader(settings, rng=random.Random(1)) as downloader:
             result = await downloader.fetch(server.url(), part, ignore)
     assert part.exists() == isinstance(result, Fetched)
@@ -166,7 +167,7 @@ async def test_a_slow_drip_counts_as_broken_and_is_resumed(part: Path) -> None:
 async def test_silence_counts_as_broken_and_is_resumed(part: Path) -> None:
     async def silent(request: Request, writer: asyncio.StreamWriter) -> None:
         await reply(200, FILM[:80_000], 'ETag: "v1"', length=len(FILM))(request, writer)
-        await asyncio.sleep(60)
+        await request.client_closes()
 
     served = await download(part, [silent, ranged(FILM, '"v1"')], replace(SETTINGS, slow_seconds=0.2))
     served.assert_holds(FILM)
@@ -230,6 +231,11 @@ async def test_200_to_a_range_starts_over_with_that_very_answer(part: Path) -> N
     served = await download(part, [CUT, reply(200, OTHER_FILM, 'ETag: "v2"')])
     served.assert_holds(OTHER_FILM)
     assert len(served.requests) == 2
+
+
+async def test_starting_over_leaves_nothing_of_a_longer_film(part: Path) -> None:
+    shorter = film(50_000)
+    (await download(part, [CUT, reply(200, shorter)])).assert_holds(shorter)
 
 
 async def test_a_changed_file_starts_over_since_if_range_makes_the_server_send_all(part: Path) -> None:
@@ -309,6 +315,23 @@ async def test_html_json_xml_and_wrong_magic_are_no_video(part: Path, body: byte
     assert len(served.requests) == 1
 
 
+async def test_what_is_no_video_is_not_read_to_its_end(part: Path) -> None:
+    async def endless(request: Request, writer: asyncio.StreamWriter) -> None:
+        await reply(200, b"<!doctype html>", length=10**12)(request, writer)
+        await request.client_closes()
+
+    (await download(part, [endless])).assert_gave_up(NotVideo, "HTML")
+
+
+async def test_a_body_that_outgrows_its_announced_range_is_not_read_to_its_end(part: Path) -> None:
+    async def endless(request: Request, writer: asyncio.StreamWriter) -> None:
+        headers = ('ETag: "v1"', f"Content-Range: bytes 100000-299999/{len(FILM)}", "Transfer-Encoding: chunked")
+        await reply(206, b"40000\r\n" + b"x" * 0x40000 + b"\r\n", *headers, length=None)(request, writer)
+        await request.client_closes()
+
+    (await download(part, [CUT, endless, reply(200, FILM)])).assert_holds(FILM)
+
+
 async def test_a_film_that_is_cut_at_its_origin_is_no_video(part: Path) -> None:
     """Its length is as announced, and still its boxes do not reach the end."""
     served = await download(part, [reply(200, FILM[:-10])])
@@ -332,6 +355,17 @@ async def test_a_dead_url_is_told_at_once(part: Path, status: int) -> None:
     assert not part.exists()
 
 
+async def test_an_answer_that_is_not_read_is_closed_at_once(part: Path) -> None:
+    async def endless(request: Request, writer: asyncio.StreamWriter) -> None:
+        await reply(404, b"gone", length=10**12)(request, writer)
+        await request.client_closes()
+
+    async with raw_server([endless]) as server, Downloader(SETTINGS) as downloader:
+        assert isinstance(await downloader.fetch(server.url(), part, ignore), Dead)
+        with anyio.fail_after(10):
+            await server.all_closed.wait()
+
+
 async def test_a_url_that_dies_at_half_goes_on_with_a_fresh_one_of_the_same_resource(part: Path) -> None:
     answers = [CUT, reply(403), ranged(FILM, '"v1"')]
     async with raw_server(answers) as server, Downloader(SETTINGS) as downloader:
@@ -348,7 +382,7 @@ async def test_another_resource_starts_over_even_under_the_same_etag(part: Path)
         assert isinstance(await downloader.fetch(server.url(), part, ignore), Dead)
         result = await downloader.fetch(server.url("/other.mp4"), part, ignore)
         Served(result, server, part).assert_holds(OTHER_FILM)
-        assert "range" not in server.requests[-1].headers
+        assert "range" not in server.requests[2].headers
 
 
 async def test_a_part_that_someone_touched_in_between_starts_over(part: Path) -> None:
@@ -519,7 +553,7 @@ async def test_a_cancellation_in_the_middle_leaves_no_open_file_no_part_and_no_c
 
     async def stall(request: Request, writer: asyncio.StreamWriter) -> None:
         await reply(200, big[:5_000_000], length=len(big))(request, writer)
-        await asyncio.sleep(60)
+        await request.client_closes()
 
     def watch(count: int, _total: int | None) -> None:
         if count >= 3_000_000:
@@ -532,19 +566,17 @@ async def test_a_cancellation_in_the_middle_leaves_no_open_file_no_part_and_no_c
                 await arrived.wait()
             assert open_files(part.parent)
             group.cancel_scope.cancel()
+            await server.all_closed.wait()
         assert not open_files(part.parent)
         assert not part.exists()
 
 
 async def test_many_at_once_share_the_connections(tmp_path: Path) -> None:
-    open_now, most = 0, 0
+    may_go = asyncio.Event()
 
-    async def counted(request: Request, writer: asyncio.StreamWriter) -> None:
-        nonlocal open_now, most
-        open_now += 1
-        most = max(most, open_now)
+    async def held_back(request: Request, writer: asyncio.StreamWriter) -> None:
+        await may_go.wait()
         await reply(200, FILM)(request, writer)
-        open_now -= 1
 
     results: list[Result] = []
 
@@ -552,9 +584,30 @@ async def test_many_at_once_share_the_connections(tmp_path: Path) -> None:
         results.append(await downloader.fetch(server.url(f"/{n}"), tmp_path / f"{n}.part", ignore))
 
     settings = replace(SETTINGS, connections=3)
-    async with raw_server([counted]) as server, Downloader(settings) as downloader, anyio.create_task_group() as group:
+    async with (
+        raw_server([held_back]) as server,
+        Downloader(settings) as downloader,
+        anyio.create_task_group() as group,
+    ):
         for n in range(20):
             group.start_soon(one, n)
-    assert len(results) == 20
-    assert all(isinstance(result, Fetched) for result in results)
-    assert most <= 3
+        with anyio.fail_after(10):
+            while len(server.requests) < 3:
+                await anyio.sleep(0.01)
+        await anyio.wait_all_tasks_blocked()
+        assert server.connections == 3
+        may_go.set()
+    assert [type(result) for result in results] == [Fetched] * 20
+
+
+async def test_a_video_is_on_the_disk_itself_before_it_is_told(part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[int, int]] = []
+    really_sync = os.fsync
+
+    def watch(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_ino, os.fstat(descriptor).st_size))
+        really_sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watch)
+    (await download(part, [reply(200, FILM)])).assert_holds(FILM)
+    assert synced == [(part.stat().st_ino, len(FILM))]

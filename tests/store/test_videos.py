@@ -258,6 +258,22 @@ def test_a_refused_link_is_raised_and_the_part_stays(folder: VideoFolder, monkey
     assert folder.part_for("lamp.mp4").read_bytes() == b"film"
 
 
+def test_a_rename_that_fails_leaves_no_empty_file_behind(folder: VideoFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without hard links the name is reserved by an empty file first."""
+
+    def no_links(*_arguments: object, **_options: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    def no_rename(*_arguments: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "link", no_links)
+    monkeypatch.setattr(Path, "replace", no_rename)
+    with pytest.raises(OSError, match="Input/output"):
+        put(folder, "lamp.mp4", b"film")
+    assert [p.name for p in folder.part_for("x").parent.iterdir()] == ["lamp.mp4.part"]
+
+
 # Preparing ------------------------------------------------------------------------------------------------------------
 
 
@@ -266,6 +282,13 @@ def test_prepare_makes_the_folder_and_leaves_it_empty(tmp_path: Path) -> None:
     videos.prepare()
     videos.prepare()
     assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_every_folder_that_is_made_is_made_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    VideoFolder(tmp_path / "a" / "b").prepare()
+    assert sorted(synced) == sorted(path.stat().st_ino for path in (tmp_path, tmp_path / "a"))
 
 
 def test_a_file_in_the_place_of_the_folder_is_a_usage_problem(tmp_path: Path) -> None:
