@@ -15,7 +15,7 @@ import click
 from batchgen import __version__
 
 if TYPE_CHECKING:
-    from batchgen.app import Reply, Target
+    from batchgen.app.target import Reply, Target
 
 FILE = click.Path(path_type=Path)  # whether it exists is checked where the error can say more
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -100,9 +100,9 @@ def init(file: Path, force: bool) -> None:
       batchgen init
       batchgen init products.csv
     """
-    from batchgen import app
+    from batchgen.app import look
 
-    _emit(app.init(file, force=force), as_json=False)
+    _emit(look.init(file, force=force), as_json=False)
 
 
 @cli.command()
@@ -117,9 +117,9 @@ def validate(manifest: Path, schemas: tuple[str, ...], unvalidated: bool, as_jso
       batchgen validate shots.yaml
       batchgen validate mine.csv --schema acme/video-2=acme.schema.json
     """
-    from batchgen import app
+    from batchgen.app import look
 
-    _emit(app.validate(_target(manifest, schemas=schemas, unvalidated=unvalidated)), as_json)
+    _emit(look.validate(_target(manifest, schemas=schemas, unvalidated=unvalidated)), as_json)
 
 
 @cli.command()
@@ -138,9 +138,9 @@ def plan(manifest: Path, as_json: bool, **options: Any) -> None:
       batchgen plan shots.yaml
       batchgen plan shots.yaml --only 'lamp-*' --json
     """
-    from batchgen import app
+    from batchgen.app import look
 
-    _emit(app.plan(_target(manifest, **options)), as_json)
+    _emit(look.plan(_target(manifest, **options)), as_json)
 
 
 @cli.command()
@@ -162,7 +162,12 @@ def plan(manifest: Path, as_json: bool, **options: Any) -> None:
     help="Send again after HTTP 5xx. Only if the service has confirmed to you that it never creates a run then.",
 )
 @option("--log-file", type=FILE, metavar="FILE", help="Write what happens to FILE as JSON Lines.")
-@option("--sandbox-latency", type=click.FloatRange(min=0), metavar="X", help="Scale the rehearsal's latencies by X.  [default: 0.05]")
+@option(
+    "--sandbox-latency",
+    type=click.FloatRange(min=0),
+    metavar="X",
+    help="Scale the rehearsal's latencies by X.  [default: 0.05]",
+)
 @option("--sandbox-balance", metavar="USD", help="Start the rehearsal with this balance.  [default: unlimited]")
 @option("--sandbox-fault", "sandbox_faults", multiple=True, metavar="FAULT", help="See batchgen sandbox --list-faults.")
 @option("-q", "--quiet", is_flag=True, help="Show only what a person has to know.")
@@ -184,10 +189,10 @@ def run(manifest: Path, as_json: bool, quiet: bool, verbose: bool, **options: An
     3 stopped by the account; 4 runs in doubt wait for `resolve`; 5 the state is locked, damaged
     or cannot be written; 130, 143 stopped by a signal.
     """
-    from batchgen import app
+    from batchgen.app.render import Voice
+    from batchgen.app.render import run as render
 
-    voice = app.Voice(quiet=quiet or as_json, verbose=verbose)
-    _emit(app.run(_target(manifest, **options), voice), as_json)
+    _emit(render(_target(manifest, **options), Voice(quiet=quiet, verbose=verbose)), as_json)
 
 
 @cli.command()
@@ -201,9 +206,9 @@ def status(manifest: Path, as_json: bool, **options: Any) -> None:
     Example:
       batchgen status shots.yaml
     """
-    from batchgen import app
+    from batchgen.app import look
 
-    _emit(app.status(_target(manifest, **options)), as_json)
+    _emit(look.status(_target(manifest, **options)), as_json)
 
 
 @cli.command()
@@ -233,10 +238,11 @@ def resolve(
       batchgen resolve shots.yaml lamp --adopt run_8f3k2
       batchgen resolve shots.yaml shoe-1 shoe-2 --not-created
     """
-    from batchgen import app
+    from batchgen.app.decide import Decision
+    from batchgen.app.decide import resolve as decide
 
-    decision = app.Decision(adopt=adopt, not_created=not_created, abandon=abandon)
-    _emit(app.resolve(_target(manifest, **options), ids, decision), as_json)
+    decision = Decision(adopt=adopt, not_created=not_created, abandon=abandon)
+    _emit(decide(_target(manifest, **options), ids, decision), as_json)
 
 
 @cli.command()
@@ -250,9 +256,9 @@ def models(model: str | None, as_json: bool) -> None:
       batchgen models
       batchgen models kling/kling-3.0
     """
-    from batchgen import app
+    from batchgen.app import look
 
-    _emit(app.models(model), as_json)
+    _emit(look.models(model), as_json)
 
 
 @cli.command()
@@ -263,9 +269,9 @@ def schema() -> None:
     Example:
       batchgen schema > batchgen.schema.json
     """
-    from batchgen import app
+    from batchgen.app import look
 
-    _emit(app.schema(), as_json=True)
+    _emit(look.schema(), as_json=True)
 
 
 @cli.command()
@@ -296,9 +302,9 @@ def sandbox(host: str, port: int, folder: Path, list_faults: bool, **options: An
 
 
 def _target(manifest: Path, **options: Any) -> Target:
-    from batchgen import app
+    from batchgen.app.target import Target
 
-    return app.target(manifest, options)
+    return Target(manifest, options)
 
 
 def _emit(reply: Reply, as_json: bool) -> None:

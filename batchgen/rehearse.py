@@ -11,6 +11,7 @@ from batchgen.settings import DEFAULT_RATE, Key, micro_usd_from, rate_from, seco
 
 if TYPE_CHECKING:
     from batchgen.sandbox.options import SandboxOptions
+    from batchgen.sandbox.serve import Served
 
 # What a rehearsal's state says in the place of a base URL: the port of the embedded service is another each time.
 IDENTITY = "sandbox"
@@ -43,6 +44,9 @@ def service_folder(state: Path) -> Path:
 @asynccontextmanager
 async def embedded(options: SandboxOptions, folder: Path) -> AsyncIterator[str]:
     """Serves the rehearsal inside this program, and gives its base URL."""
+    from batchgen.sandbox import require
+
+    require()
     from batchgen.sandbox.serve import serving
 
     async with serving(options, folder) as served:
@@ -58,8 +62,16 @@ def list_faults() -> str:
 
 def serve(host: str, port: int, folder: Path, options: SandboxOptions) -> None:
     """Serves the rehearsal on its own until a signal ends it. Raises UsageProblem or MissingExtra."""
+    from batchgen.sandbox import require
+
+    require()
     import anyio
+    import click
 
     from batchgen.sandbox.serve import serve_until_cancelled
 
-    anyio.run(serve_until_cancelled, options, folder, host, port)
+    def ready(served: Served) -> None:
+        click.echo(f"Rehearsal service: {served.base_url}")
+        click.echo(f"Its ledger is in {folder}. Ctrl-C ends it.")
+
+    anyio.run(serve_until_cancelled, options, folder, host, port, ready)

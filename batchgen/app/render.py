@@ -6,20 +6,19 @@ import os
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import anyio
 
 from batchgen import events as ev
 from batchgen import rehearse
+from batchgen.app.planning import plan_for, refuse_undecided, registry_estimate
 from batchgen.app.target import Reply, Target, base_url_of, selection_of, settings_of
 from batchgen.core.cost import Prices, money_of
 from batchgen.core.outcome import Ending, exit_code
-from batchgen.core.plan import Action, Plan, Selection, make_plan
+from batchgen.core.plan import Action, Plan, Selection
 from batchgen.core.polling import PollPolicy
 from batchgen.engine.batch import Batch
 from batchgen.engine.budget import Budget
@@ -27,13 +26,11 @@ from batchgen.engine.desk import Desk
 from batchgen.engine.dispatch import Dispatcher
 from batchgen.engine.notices import Notice, Notify
 from batchgen.engine.signals import Signals, taking_signals
-from batchgen.errors import UsageProblem
 from batchgen.manifest import Manifest
-from batchgen.models import registry
-from batchgen.records import Record, Status
+from batchgen.records import Record
 from batchgen.report.logfile import LogFile
 from batchgen.report.progress import progress_for
-from batchgen.report.summary import Commands, batch_json, batch_summary
+from batchgen.report.summary import batch_json, batch_summary
 from batchgen.report.watching import Tally
 from batchgen.service.client import Service
 from batchgen.service.download import Downloader, DownloadSettings
@@ -93,30 +90,6 @@ async def _service_for(target: Target, manifest: Manifest) -> AsyncIterator[Sett
     )
     async with rehearse.embedded(options, rehearse.service_folder(target.paths.state)) as base_url:
         yield settings_of(target, manifest, base_url, (rehearse.KEY,))
-
-
-def plan_for(manifest: Manifest, records: dict[str, Record], selection: Selection, folder: Path) -> Plan:
-    """The plan, after a look at whether the downloaded files are still there. `folder`: the state's."""
-    missing = {
-        record.id
-        for record in records.values()
-        if record.status is Status.DOWNLOADED and not all((folder / file.path).is_file() for file in record.files)
-    }
-    return make_plan(manifest.runs, records, selection, missing)
-
-
-def refuse_undecided(plan: Plan) -> None:
-    """Stops before anything is sent when rows have changed that were paid for, and nobody has said what to do."""
-    if not plan.undecided:
-        return
-    shown = [f"    {step.id}: {step.why}" for step in plan.undecided[:10]]
-    more = len(plan.undecided) - len(shown)
-    raise UsageProblem(
-        f"{len(plan.undecided)} row(s) have changed since they were rendered and paid for; nothing was sent:\n"
-        + "\n".join(shown)
-        + (f"\n    … and {more} more (batchgen plan lists them)" if more else ""),
-        "Add --changed render to render them anew beside their old videos, or --changed keep to keep those.",
-    )
 
 
 async def _plan_down(ledger: Ledger, plan: Plan) -> None:
@@ -180,17 +153,11 @@ async def _render(
         return await batch.run()
 
 
-def registry_estimate(model: str, given: Mapping[str, Any]) -> int | None:
-    """The bundled estimate of a run's price in micro-dollars; None where it is unknown."""
-    known = registry.get(model)
-    return known.estimate_micro_usd(given) if known else None
-
-
 def _reply(target: Target, ledger: Ledger, plan: Plan, ending: Ending, seconds: float) -> Reply:
     """What happened, what it cost, and how to go on."""
     records = [ledger.records[step.id] for step in plan.steps if step.run and step.action is not Action.UNSELECTED]
     money = money_of(ledger.records.values(), Prices(ledger.records.values(), registry_estimate))
-    commands = Commands(str(target.manifest), target.repeated())
+    commands = target.commands()
     return Reply(
         batch_summary(records, ending, money, seconds, commands),
         batch_json(records, ending, money, seconds, commands),

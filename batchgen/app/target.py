@@ -11,6 +11,7 @@ from batchgen.core.plan import OnChanged, Selection
 from batchgen.core.window import Rate
 from batchgen.errors import UsageProblem
 from batchgen.manifest import LoadOptions, Manifest, load
+from batchgen.report.commands import Commands
 from batchgen.settings import (
     DEFAULT_BASE_URL,
     DEFAULT_RATE,
@@ -55,12 +56,24 @@ class Target:
         """The manifest, checked. Raises ManifestInvalid or UsageProblem."""
         return load(self.manifest, load_options(self.options))
 
-    def repeated(self) -> tuple[str, ...]:
-        """The options that every later command on the same state needs as well."""
+    def commands(self) -> Commands:
+        """The command lines with which a person goes on from here."""
         words = ["--sandbox"] if self.sandbox else []
-        if state := self.options.get("state"):
-            words += ["--state", str(state)]
-        return tuple(words)
+        words += _given(self.options, "state", "--state")
+        only_run = [
+            *_given(self.options, "base_url", "--base-url"),
+            *_given(self.options, "output_dir", "--output-dir"),
+        ]
+        for schema in self.options.get("schemas") or ():
+            only_run += ["--schema", schema]
+        if self.options.get("unvalidated"):
+            only_run.append("--unvalidated")
+        return Commands(str(self.manifest), tuple(words), tuple(only_run))
+
+
+def _given(options: Mapping[str, Any], name: str, flag: str) -> list[str]:
+    value = options.get(name)
+    return [flag, str(value)] if value else []
 
 
 def load_options(options: Mapping[str, Any]) -> LoadOptions:

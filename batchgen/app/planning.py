@@ -1,0 +1,49 @@
+"""From a manifest and a state to a plan, with what it takes from the models and the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from batchgen.core.plan import Plan, Selection, make_plan
+from batchgen.errors import UsageProblem
+from batchgen.manifest import Manifest
+from batchgen.models import registry
+from batchgen.records import Record, Status
+
+
+def plan_for(manifest: Manifest, records: dict[str, Record], selection: Selection, folder: Path) -> Plan:
+    """The plan, after a look at whether the downloaded files are still there. `folder`: the state's."""
+    missing = {
+        record.id
+        for record in records.values()
+        if record.status is Status.DOWNLOADED and not all((folder / file.path).is_file() for file in record.files)
+    }
+    return make_plan(manifest.runs, records, selection, missing)
+
+
+def refuse_undecided(plan: Plan) -> None:
+    """Stops before anything is sent when rows have changed that were paid for, and nobody has said what to do."""
+    if not plan.undecided:
+        return
+    shown = [f"    {step.id}: {step.why}" for step in plan.undecided[:10]]
+    more = len(plan.undecided) - len(shown)
+    raise UsageProblem(
+        f"{len(plan.undecided)} row(s) have changed since they were rendered and paid for; nothing was sent:\n"
+        + "\n".join(shown)
+        + (f"\n    … and {more} more (batchgen plan lists them)" if more else ""),
+        "Add --changed render to render them anew beside their old videos, or --changed keep to keep those.",
+    )
+
+
+def registry_estimate(model: str, given: Mapping[str, Any]) -> int | None:
+    """The bundled estimate of a run's price in micro-dollars; None where it is unknown."""
+    known = registry.get(model)
+    return known.estimate_micro_usd(given) if known else None
+
+
+def usual_seconds(model: str, given: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The bundled guess of a run's latency, as (low, high) in seconds; None where it is unknown."""
+    known = registry.get(model)
+    return known.usual_seconds(given) if known else None

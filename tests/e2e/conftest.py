@@ -1,0 +1,98 @@
+"""A user's shell: the real command in a process of its own, in an empty folder, against the rehearsal service."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LONGEST_S = 90.0
+QUICK = ("--sandbox-latency", "0.005", "--rate-limit", "1000/1")
+
+
+@dataclass
+class Shell:
+    """Runs `batchgen` in one folder. Nothing of the test machine's own settings reaches it."""
+
+    folder: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Starts a command and does not wait for it."""
+        kept = ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_START", "COVERAGE_FILE", "COVERAGE_PROCESS_CONFIG")
+        environ = {name: os.environ[name] for name in kept if name in os.environ} | environment
+        process = subprocess.Popen(
+            [sys.executable, "-m", "batchgen", *arguments],
+            cwd=self.folder,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.started.append(process)
+        return process
+
+    def __call__(self, *arguments: str, **environment: str) -> Said:
+        """Runs a command to its end."""
+        return ended(self.start(*arguments, **environment))
+
+    def write(self, name: str, text: str) -> Path:
+        """Writes a file that a user has written."""
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def state(self, name: str) -> dict[str, Any]:
+        """The runs in a state file."""
+        runs: dict[str, Any] = json.loads((self.folder / name).read_text(encoding="utf-8"))["runs"]
+        return runs
+
+    def accepted(self, service: str) -> list[dict[str, Any]]:
+        """The rehearsal service's own ledger: every run that it has created and taken money for."""
+        lines = (self.folder / service / "ledger.jsonl").read_text().splitlines()
+        return [item["run"] for item in map(json.loads, lines) if "run" in item]
+
+    def wait_for(self, holds: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+        """Looks again and again until it holds; fails when the process ends before, or never gets there."""
+        deadline = time.monotonic() + LONGEST_S
+        while not holds():
+            assert process.poll() is None, f"ended with {process.returncode}: {process.communicate()}"
+            assert time.monotonic() < deadline, "waited too long"
+            time.sleep(0.005)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+def ended(process: subprocess.Popen[str]) -> Said:
+    """Waits for the end of a command. Whatever it is, it is no traceback."""
+    out, err = process.communicate(timeout=LONGEST_S)
+    assert "Traceback" not in err, err
+    return Said(process.returncode, out, err)
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    """A shell in an empty folder."""
+    made = Shell(tmp_path)
+    yield made
+    for process in made.started:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+        process.communicate()
