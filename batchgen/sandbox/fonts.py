@@ -70,11 +70,6 @@ class FontBook:
             self._chosen[known] = colour or plain
         return self._chosen[known]
 
-    def covers(self, face: Face, char: str) -> bool:
-        """Whether this font has the character."""
-        coverage = self._coverage.get(face.path) if face.path else None
-        return coverage is not None and char in coverage
-
     def _first(self, char: str, *, colour: bool) -> Face | None:
         for path in self._files:
             if path not in self._coverage:

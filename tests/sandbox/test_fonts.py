@@ -39,11 +39,16 @@ def test_a_file_that_is_no_font_covers_nothing(tmp_path: Path, content: bytes) -
 
 
 @needs_a_font
-def test_a_plain_upright_font_is_preferred() -> None:
-    face = FontBook(FONTS).face_for("a")
-    assert face is not None
-    assert face.path is not None
-    assert not {"bold", "italic", "mono"} & set(face.path.stem.lower().split("-"))
+def test_a_plain_upright_font_is_preferred(tmp_path: Path) -> None:
+    latin = FontBook(FONTS).face_for("a")
+    assert latin is not None
+    assert latin.path is not None
+    ranked = ["Foo-Regular.ttf", "Foo.ttf", "Foo-Bold.ttf", "LastResort.ttf"]
+    for name in ranked:
+        (tmp_path / name).write_bytes(latin.path.read_bytes())
+    for first in range(len(ranked)):
+        book = FontBook(tmp_path / name for name in reversed(ranked[first:]))
+        assert book.face_for("a") == Face(tmp_path / ranked[first])
 
 
 @needs_a_font

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
+from PIL import Image
 
 from batchgen.errors import StateDamaged, StateLocked, UsageProblem
 from batchgen.sandbox.faults import Fault
@@ -208,14 +211,16 @@ async def test_a_video_is_not_there_before_its_run_has_succeeded(tmp_path: Path)
 
 
 async def test_the_same_seed_makes_the_same_rehearsal(tmp_path: Path) -> None:
-    faults = (Fault.parse("run-failed@0.3"), Fault.parse("created-500@0.3"))
+    faults = tuple(Fault.parse(f"{name}@0.3") for name in ("run-failed", "created-500", "poll-500"))
     told = []
     for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
         async with rehearsed(tmp_path / folder, HandClock(), faults=faults, seed=seed, rate_limit=None) as client:
-            statuses = [(await client.post(f"p{n}")).status for n in range(20)]
-            told.append((statuses, [run["ready_at"] for run in (await client.books())["runs"]]))
+            created = [await client.post(f"p{number}") for number in range(20)]
+            runs = (await client.books())["runs"]
+            polls = [(await client.get(run["id"])).status for run in runs]
+            told.append(([heard.status for heard in created], [run["ready_at"] for run in runs], polls))
     assert told[0] == told[1]
-    assert told[0] != told[2]
+    assert all(one != other for one, other in zip(told[0], told[2], strict=True))
 
 
 async def test_sixty_four_clients_at_once_each_get_their_own_run(served: Served) -> None:
@@ -229,6 +234,15 @@ async def test_sixty_four_clients_at_once_each_get_their_own_run(served: Served)
         for number in range(64):
             group.start_soon(one, number)
     assert len(set(found)) == 64
+
+
+async def test_the_first_image_that_can_be_had_is_in_the_video(served: Served) -> None:
+    client, image = Client(served), io.BytesIO()
+    Image.new("RGB", (64, 64), (250, 20, 20)).save(image, "PNG")
+    good = f"data:image/png;base64,{base64.b64encode(image.getvalue()).decode()}"
+    cases: list[list[str]] = [[], ["http://127.0.0.1:1/none.png"], ["http://127.0.0.1:1/none.png", good]]
+    videos = [(await client.fetch(await client.url_of("Lamp", image_urls=urls))).body for urls in cases]
+    assert videos[0] == videos[1] != videos[2]
 
 
 async def test_one_video_asked_for_by_many_at_once_is_rendered_once(tmp_path: Path) -> None:
@@ -246,12 +260,17 @@ async def test_one_video_asked_for_by_many_at_once_is_rendered_once(tmp_path: Pa
         assert len([*(tmp_path / "videos").iterdir()]) == 1
 
 
-async def test_it_stops_soon_while_a_client_hangs(tmp_path: Path) -> None:
+async def test_it_stops_while_a_client_waits_and_ends_that_wait(tmp_path: Path) -> None:
+    heard = []
+
+    async def wait(client: Client) -> None:
+        heard.append(await client.post("[fault:created-hang]"))
+
     async with anyio.create_task_group() as group, rehearsed(tmp_path, HandClock()) as client:
-        group.start_soon(client.post, "[fault:created-hang]")
+        group.start_soon(wait, client)
         while not (await client.books())["runs"]:  # noqa: ASYNC110 (the service tells nobody of its own accord)
             await anyio.sleep(0.01)
-        # Here the service has stopped, within the client's patience, and the client has been told.
+    assert heard[0].ending != "open"  # it was not the client that lost patience
 
 
 async def test_a_port_in_use_is_a_usage_problem(served: Served, tmp_path: Path) -> None:
