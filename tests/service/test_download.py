@@ -572,9 +572,11 @@ async def test_a_cancellation_in_the_middle_leaves_no_open_file_no_part_and_no_c
 
 
 async def test_many_at_once_share_the_connections(tmp_path: Path) -> None:
-    may_go = asyncio.Event()
+    may_go, three_are_here = asyncio.Event(), asyncio.Event()
 
     async def held_back(request: Request, writer: asyncio.StreamWriter) -> None:
+        if len(server.requests) >= 3:
+            three_are_here.set()
         await may_go.wait()
         await reply(200, FILM)(request, writer)
 
@@ -592,8 +594,7 @@ async def test_many_at_once_share_the_connections(tmp_path: Path) -> None:
         for n in range(20):
             group.start_soon(one, n)
         with anyio.fail_after(10):
-            while len(server.requests) < 3:
-                await anyio.sleep(0.01)
+            await three_are_here.wait()
         await anyio.wait_all_tasks_blocked()
         assert server.connections == 3
         may_go.set()
