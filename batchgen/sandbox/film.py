@@ -68,17 +68,18 @@ def _frames(card: Image.Image) -> Iterator[VideoFrame]:
     height = max(4, card.height // 90)
     draw_track(card, card.height - height, height)
     still = VideoFrame.from_image(card).reformat(format="yuv420p")  # type: ignore[no-untyped-call]
-    planes = [bytes(plane) for plane in still.planes]
+    luma, *chroma = (bytes(plane) for plane in still.planes)
+    above = luma[: (card.height - height) * still.planes[0].line_size]
     stride = still.planes[0].line_size
     gap = card.width / LIGHTS
     lights = _lights(card.width + math.ceil(gap), gap)
     for number in range(FPS):
-        luma = bytearray(planes[0])
         shift = round(gap * (1 - number / FPS))
         row = lights[shift : shift + card.width].ljust(stride, b"\x10")
-        luma[(card.height - height) * stride : card.height * stride] = row * height
         frame = VideoFrame(card.width, card.height, "yuv420p")
-        for plane, content in zip(frame.planes, (bytes(luma), *planes[1:]), strict=True):
+        for plane, content in zip(
+            frame.planes, ((above + row * height).ljust(len(luma), b"\x10"), *chroma), strict=True
+        ):
             plane.update(content)
         frame.pts, frame.time_base = number, Fraction(1, FPS)
         yield frame
