@@ -6,75 +6,29 @@ Nothing heavy is imported before a command really runs, so that `--help` stays q
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from batchgen import __version__
+from batchgen.options import FILE, JSON, LOADING, MANIFEST, OUTPUT, RATE, SELECTION, SERVICE, STATE, option
 
 if TYPE_CHECKING:
     from batchgen.app.target import Reply, Target
 
-FILE = click.Path(path_type=Path)  # whether it exists is checked where the error can say more
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-def option(*names: str, env: str | None = None, **settings: Any) -> Callable[[Any], Any]:
-    """A click option that also reads an environment variable: BATCHGEN_ and its name, or the one given."""
-    name = next(name for name in names if name.startswith("--")).split("/")[0]
-    variable = env or "BATCHGEN_" + name.removeprefix("--").replace("-", "_").upper()
-    return click.option(*names, envvar=variable, show_envvar=True, **settings)
+class InOrder(click.Group):
+    """Lists the commands in the order in which they are written here, which is the order in which one needs them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The names of the commands."""
+        return list(self.commands)
 
 
-def many(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Several decorators as one, in the order in which they are listed."""
-
-    def decorate(function: Any) -> Any:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return decorate
-
-
-JSON = option("--json", "as_json", is_flag=True, help="Write the result as JSON.")
-MANIFEST = click.argument("manifest", type=FILE)
-LOADING = many(
-    option(
-        "--schema",
-        "schemas",
-        multiple=True,
-        metavar="[MODEL=]FILE",
-        help="JSON Schema of the input of a model that is not bundled. Can be given several times.",
-    ),
-    option("--unvalidated", is_flag=True, help="Accept models without a schema, and send their input unchecked."),
-)
-STATE = many(
-    option("--state", type=FILE, metavar="FILE", help="State file.  [default: MANIFEST-STEM.state.json]"),
-    option("--sandbox", is_flag=True, help="Use the rehearsal service and its own state: no key, no cost."),
-)
-SERVICE = option(
-    "--base-url", env="RUNBASE_BASE_URL", metavar="URL", help="The service.  [default: https://runbase.net/api/v1]"
-)
-OUTPUT = option(
-    "--output-dir", type=FILE, metavar="DIR", help="Folder for the videos.  [default: videos/ beside the manifest]"
-)
-RATE = option("--rate-limit", metavar="N/SECONDS", help="Requests that each key may send.  [default: 20/10]")
-SELECTION = many(
-    option("--limit", type=click.IntRange(min=0), metavar="N", help="Submit at most N runs this time."),
-    option("--only", multiple=True, metavar="PATTERN", help="Only runs whose id matches, as in 'shoe-*'. Repeatable."),
-    option("--retry-failed", is_flag=True, help="Render failed runs anew."),
-    option(
-        "--changed",
-        type=click.Choice(["render", "keep"]),
-        help="What to do with rows that have changed since they were rendered.",
-    ),
-)
-
-
-@click.group(context_settings=CONTEXT)
+@click.group(cls=InOrder, context_settings=CONTEXT)
 @click.version_option(__version__, prog_name="batchgen")
 def cli() -> None:
     """Turns a list of prompts into videos: every one once, paid for once, nothing lost on the way.
@@ -87,7 +41,7 @@ def cli() -> None:
     """
 
 
-@cli.command()
+@cli.command(short_help="Write a starter manifest.")
 @click.argument("file", type=FILE, default=Path("manifest.yaml"))
 @option("--force", is_flag=True, help="Overwrite FILE.")
 def init(file: Path, force: bool) -> None:
@@ -105,7 +59,7 @@ def init(file: Path, force: bool) -> None:
     _emit(look.init(file, force=force), as_json=False)
 
 
-@cli.command()
+@cli.command(short_help="Check a manifest; send nothing.")
 @MANIFEST
 @LOADING
 @JSON
@@ -122,13 +76,12 @@ def validate(manifest: Path, schemas: tuple[str, ...], unvalidated: bool, as_jso
     _emit(look.validate(_target(manifest, schemas=schemas, unvalidated=unvalidated)), as_json)
 
 
-@cli.command()
+@cli.command(short_help="Show what run would do, why and for how much.")
 @MANIFEST
 @STATE
 @LOADING
 @SELECTION
 @RATE
-@OUTPUT
 @JSON
 def plan(manifest: Path, as_json: bool, **options: Any) -> None:
     """Show what `run` would do with MANIFEST, why, and what it would cost. Sends nothing.
@@ -143,7 +96,7 @@ def plan(manifest: Path, as_json: bool, **options: Any) -> None:
     _emit(look.plan(_target(manifest, **options)), as_json)
 
 
-@cli.command()
+@cli.command(short_help="Render a manifest; the same command resumes.")
 @MANIFEST
 @STATE
 @LOADING
@@ -195,7 +148,7 @@ def run(manifest: Path, as_json: bool, quiet: bool, verbose: bool, **options: An
     _emit(render(_target(manifest, **options), Voice(quiet=quiet, verbose=verbose)), as_json)
 
 
-@cli.command()
+@cli.command(short_help="Show how a batch stands and what to do next.")
 @MANIFEST
 @STATE
 @JSON
@@ -211,7 +164,7 @@ def status(manifest: Path, as_json: bool, **options: Any) -> None:
     _emit(look.status(_target(manifest, **options)), as_json)
 
 
-@cli.command()
+@cli.command(short_help="Decide runs in doubt.")
 @MANIFEST
 @click.argument("ids", nargs=-1, metavar="ID...")
 @STATE
@@ -245,7 +198,7 @@ def resolve(
     _emit(decide(_target(manifest, **options), ids, decision), as_json)
 
 
-@cli.command()
+@cli.command(short_help="List the models, or show one's parameters.")
 @click.argument("model", required=False)
 @JSON
 def models(model: str | None, as_json: bool) -> None:
@@ -261,7 +214,7 @@ def models(model: str | None, as_json: bool) -> None:
     _emit(look.models(model), as_json)
 
 
-@cli.command()
+@cli.command(short_help="Print the JSON Schema of manifests.")
 def schema() -> None:
     """Print the JSON Schema of manifests, for editors that complete and check YAML.
 
@@ -274,7 +227,7 @@ def schema() -> None:
     _emit(look.schema(), as_json=True)
 
 
-@cli.command()
+@cli.command(short_help="Serve the rehearsal service.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
 @click.option("--folder", type=FILE, default=Path("batchgen-sandbox"), show_default=True, help="Keeps its ledger.")

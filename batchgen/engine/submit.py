@@ -26,29 +26,25 @@ async def submit(desk: Desk, name: str) -> bool:
     and then its outcome, whatever is known of it, is written all the same.
     """
     record = desk.ledger.records[name]
-    price = desk.prices.of(record.model, record.input)
+
+    def price() -> int | None:
+        return desk.prices.of(record.model, record.input)
+
     if reason := await desk.budget.reserve(name, price):
         desk.dispatcher.stop_submissions(reason)
         return desk.leave(name, reason)
-    spent = 0
     try:
         lane = await desk.dispatcher.submission()
         if lane is None:
             return desk.leave(name, desk.dispatcher.closed_for_good or NOT_NOW)
         with anyio.CancelScope(shield=True):
             record = await _send(desk, record, lane)
-            spent = _spent(record, price)
     finally:
-        desk.budget.settle(name, spent)
+        if record.current and record.status in (Status.SUBMITTED, Status.IN_DOUBT):
+            desk.budget.charge(name, record.current.cost_micro_usd, price())
+        else:
+            desk.budget.release(name)
     return True
-
-
-def _spent(record: Record, price: int | None) -> int:
-    """What counts as spent by the submission that has just ended, in micro-dollars."""
-    if record.status not in (Status.SUBMITTED, Status.IN_DOUBT) or record.current is None:
-        return 0
-    cost = record.current.cost_micro_usd
-    return cost if cost is not None else (price or 0)
 
 
 async def _send(desk: Desk, record: Record, lane: Lane) -> Record:
@@ -81,12 +77,15 @@ def _tried_again(desk: Desk, name: str, verdict: v.SendAgain) -> v.PostVerdict:
 
 
 async def _write_down(desk: Desk, record: Record, verdict: v.PostVerdict) -> Record:
-    """The verdict as an event. An id that the journal does not take goes to the emergency file and to the screen."""
+    """The verdict as an event. An id that the journal does not take goes to the emergency file and to the screen.
+
+    Whatever kept it out: an id that was paid for is not dropped because of an error of another kind.
+    """
     event = event_of(verdict, record.id, desk.now())
     try:
         after = await desk.record(event)
-    except StateProblem:
-        if isinstance(event, ev.Created):
+    except Exception:
+        if isinstance(event, ev.Created) and desk.ledger.records[event.id].run_id != event.run_id:
             where = save_id(desk.ledger.paths, event.id, event.run_id, event.at)
             desk.notify(Lost(event.id, event.run_id, str(where) if where else None))
         raise

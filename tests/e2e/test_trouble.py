@@ -160,7 +160,7 @@ def test_max_cost_is_not_overstepped(shell: Shell) -> None:
     [
         (("run", "nothing.yaml"), "nothing.yaml"),
         (("run", "shots.yaml", "--sandbox", "--rate-limit", "many"), "N/SECONDS"),
-        (("run", "shots.yaml", "--sandbox", "--sandbox-fault", "created-50"), "created-500"),
+        (("run", "shots.yaml", "--sandbox", "--sandbox-fault", "created-resett"), "created-reset"),
         (("run", "shots.yaml", "--base-url", "http://runbase.net"), "unencrypted"),
         (("resolve", "shots.yaml", "lamp", "--not-created"), "no state"),
         (("models", "kling/kling-3"), "kling/kling-3.0"),

@@ -1,0 +1,64 @@
+"""The options of the command line, each with its environment variable, in the groups that commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+FILE = click.Path(path_type=Path)  # whether it exists is checked where the error can say more
+
+
+def option(*names: str, env: str | None = None, **settings: Any) -> Callable[[Any], Any]:
+    """A click option that also reads an environment variable: BATCHGEN_ and its name, or the one given."""
+    name = next(name for name in names if name.startswith("--")).split("/")[0]
+    variable = env or "BATCHGEN_" + name.removeprefix("--").replace("-", "_").upper()
+    return click.option(*names, envvar=variable, show_envvar=True, **settings)
+
+
+def many(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several decorators as one, in the order in which they are listed."""
+
+    def decorate(function: Any) -> Any:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+JSON = option("--json", "as_json", is_flag=True, help="Write the result as JSON.")
+MANIFEST = click.argument("manifest", type=FILE)
+LOADING = many(
+    option(
+        "--schema",
+        "schemas",
+        multiple=True,
+        metavar="[MODEL=]FILE",
+        help="JSON Schema of the input of a model that is not bundled. Can be given several times.",
+    ),
+    option("--unvalidated", is_flag=True, help="Accept models without a schema, and send their input unchecked."),
+)
+STATE = many(
+    option("--state", type=FILE, metavar="FILE", help="State file.  [default: MANIFEST-STEM.state.json]"),
+    option("--sandbox", is_flag=True, help="Use the rehearsal service and its own state: no key, no cost."),
+)
+SERVICE = option(
+    "--base-url", env="RUNBASE_BASE_URL", metavar="URL", help="The service.  [default: https://runbase.net/api/v1]"
+)
+OUTPUT = option(
+    "--output-dir", type=FILE, metavar="DIR", help="Folder for the videos.  [default: videos/ beside the manifest]"
+)
+RATE = option("--rate-limit", metavar="N/SECONDS", help="Requests that each key may send.  [default: 20/10]")
+SELECTION = many(
+    option("--limit", type=click.IntRange(min=0), metavar="N", help="Submit at most N runs this time."),
+    option("--only", multiple=True, metavar="PATTERN", help="Only runs whose id matches, as in 'shoe-*'. Repeatable."),
+    option("--retry-failed", is_flag=True, help="Render failed runs anew."),
+    option(
+        "--changed",
+        type=click.Choice(["render", "keep"]),
+        help="What to do with rows that have changed since they were rendered.",
+    ),
+)
