@@ -9,13 +9,13 @@ resolves names itself and would so undo the rule of `service.addresses`.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Self, cast
 from urllib.parse import urljoin
 
@@ -80,7 +80,7 @@ class DownloadSettings:
     connections: int = 16
     slow_rate: float = 1024.0
     slow_seconds: float = 30.0
-    ssl_context: ssl.SSLContext | None = None
+    ssl_context: ssl.SSLContext | None = None  # default: what httpx trusts
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +118,12 @@ class Downloader:
         self._leftovers: dict[Path, _Leftover] = {}
 
     async def __aenter__(self) -> Self:
-        await self._transport.__aenter__()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_exception: object) -> None:
         for part in self._leftovers:
             await remove_part(part)  # no later process could trust it
-        await self._transport.__aexit__(kind, problem, trace)
+        await self._transport.aclose()
 
     async def fetch(self, url: str, part: Path, on_bytes: OnBytes) -> Result:
         """Bring the video at `url` into `part`, however many attempts that takes within the policy's limits.
@@ -137,8 +134,7 @@ class Downloader:
         the network, the server or the disk do.
         """
         leftover = self._leftovers.pop(part, None)
-        if leftover is not None and leftover.resource != _resource(url):
-            leftover = None
+        leftover = leftover if leftover and leftover.resource == _resource(url) else None
         keeps = False
         try:
             async with open_part(part, leftover.contents if leftover else None) as file:
@@ -173,8 +169,7 @@ class _Transfer:
     async def run(self, url: str) -> Result:
         """Attempt after attempt, until the video is whole or the table gives up."""
         while True:
-            decision = await self._attempt(url)
-            match decision:
+            match decision := await self._attempt(url):
                 case Keep():
                     await self.part.make_durable()
                     contents = self.part.contents
@@ -185,22 +180,21 @@ class _Transfer:
                     self.held = Held()
                     await anyio.sleep(wait)
                 case Receive() | Redirect():
-                    raise AssertionError("an attempt ends with neither of these")
+                    raise AssertionError("no attempt ends so")
                 case _:
                     return decision
 
     async def _attempt(self, url: str) -> Decision:
         """Ask at `url` and wherever it redirects to."""
-        redirects = 0
-        while True:
+        for redirects in itertools.count():
             decision = await self._ask(url, redirects)
             if not isinstance(decision, Redirect):
-                return decision
+                break
             try:
                 url = urljoin(url, decision.location)
             except ValueError:
                 return self._decide(Unreachable("a redirect leads to a URL that cannot be read"))
-            redirects += 1
+        return decision
 
     async def _ask(self, url: str, redirects: int) -> Decision:
         """One request, and the body if the answer is worth it."""
@@ -214,8 +208,6 @@ class _Transfer:
                 await self._receive(response, decision)
         except (AddressRefused, httpx.InvalidURL) as problem:
             outcome = Unreachable(str(problem))
-        except _TooSlow:
-            outcome = Broke("too slow")
         except (httpx.TransportError, OSError) as problem:
             outcome = Broke(str(problem) or type(problem).__name__)
         await self.part.flush()
@@ -261,10 +253,6 @@ class _Transfer:
         return verdict.decision
 
 
-class _TooSlow(Exception):
-    """Bytes come, but hardly."""
-
-
 class _Pace:
     """Measures stretches of `slow_seconds`; silence is left to the read timeout."""
 
@@ -275,13 +263,13 @@ class _Pace:
         self._bytes = 0
 
     def check(self, count: int, *, restart: bool) -> None:
-        """Count bytes; raises _TooSlow after a stretch with too few. `restart` begins anew: the disk took its time."""
+        """Count bytes; raises TimeoutError after a stretch with too few. `restart` begins anew: the disk took its time."""
         now = anyio.current_time()
         self._bytes += count
         if not restart and now - self._since < self._seconds:
             return
         if not restart and self._bytes < self._least:
-            raise _TooSlow
+            raise TimeoutError("the bytes come too slowly")
         self._since, self._bytes = now, 0
 
 
