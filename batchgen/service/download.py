@@ -263,7 +263,7 @@ class _Pace:
         self._bytes = 0
 
     def check(self, count: int, *, restart: bool) -> None:
-        """Count bytes; raises TimeoutError after a stretch with too few. `restart`: the disk took its time, begin anew."""
+        """Count bytes; raises TimeoutError after a stretch with too few. `restart` begins anew, after a slow disk."""
         now = anyio.current_time()
         self._bytes += count
         if not restart and now - self._since < self._seconds:
