@@ -113,6 +113,7 @@ class _Batch:
         self.problems: list[Problem] = []
         self._draft = draft
         self._checkers = checkers
+        self._parameters = checkers.all_parameters()
         self._ids: dict[str, Row] = {}
 
     def wanted(self, row: Row) -> _Wanted:
@@ -124,7 +125,7 @@ class _Batch:
             return _Wanted(row, given_id, model, {})
         checked = checks.check(params)
         for fault in checked.faults:
-            self._add(row, self._of_default(row, fault, model))
+            self._add(row, self._in_context(row, fault, model))
         return _Wanted(row, given_id, model, checked.input)
 
     def _id(self, row: Row) -> str | None:
@@ -160,17 +161,14 @@ class _Batch:
             self._add(row, Fault(("model",), message, suggestion), place)
         return model, checks
 
-    def _of_default(self, row: Row, fault: Fault, model: str) -> Fault:
-        """A default that only this run's own model does not take can be taken back in the run."""
+    def _in_context(self, row: Row, fault: Fault, model: str) -> Fault:
+        """A name that another model takes is no slip of the pen; and a default can be taken back in a run."""
         name = fault.path[0] if fault.path else None
-        if not fault.at_key or row.model is None or name in row.params or name not in self._draft.defaults:
+        if not fault.at_key or name not in self._parameters:
             return fault
-        usual = self._checkers.get(self._draft.default_model or DEFAULT_MODEL)
-        if usual is None or name not in (usual.names or ()):
-            return fault  # a default that is wrong in itself
-        message = (
-            f"{model} takes no parameter {name}, which is among the defaults; take it back here with {name}: null."
-        )
+        message = fault.message
+        if row.model is not None and name in self._draft.defaults and name not in row.params:
+            message = f"{model} takes no parameter {name}, which is among the defaults; take it back: {name}: null."
         return Fault(fault.path, message, at_key=True)
 
     def _add(self, row: Row, fault: Fault, place: Place | None = None) -> None:

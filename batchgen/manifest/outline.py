@@ -177,16 +177,16 @@ class _NodePlaces:
     def __call__(self, row: Row, path: Path_, at_key: bool = False, /) -> Place:
         """The place of a key or value of the run, or else of the default that it was taken from."""
         node: Any = row.origin
-        if not path or not isinstance(node, Mapping):
+        if not path or (path == ("prompt",) and isinstance(node, Text)):
             return self._place(node)
         name = str(path[0])
-        inner = node.get("input")
-        for holder in (node, inner, self._defaults):
+        own = node if isinstance(node, Mapping) else Mapping()
+        for holder in (own, own.get("input"), self._defaults):
             if not isinstance(holder, Mapping) or name not in holder:
                 continue
-            if holder is self._defaults and at_key and "model" in node:
+            if holder is self._defaults and at_key and "model" in own:
                 # The run chose a model that does not go with this default: the choice is what to look at.
-                return self._place(node[node.key("model")])
+                return self._place(own["model"])
             key = holder.key(name)
             return self._place(key if at_key and len(path) == 1 else _inner(holder[key], path[1:]))
         return self._place(node)

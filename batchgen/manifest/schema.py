@@ -18,6 +18,7 @@ Schema = dict[str, Any]
 
 _NOTES = ("title", "description")
 _MODEL = "Which model makes the video. One that is not listed needs its schema: --schema FILE."
+_DEFAULTS = "Parameters that every run has, unless it says otherwise. In a run, null takes one back."
 _ID = "The run's name in the state and of its file. Without one, it is made of the prompt and the parameters."
 
 
@@ -29,10 +30,12 @@ def manifest_schema() -> Schema:
     models = [model for model in map(registry.get, registry.model_ids()) if model is not None]
     definitions: Schema = {"anyRun": _any_run(models)}
     for model in models:
-        definitions[f"input:{model.id}"] = _mapping(_parameters(model), f"Parameters of {model.title}.")
-        definitions[f"run:{model.id}"] = _run(model)
-        definitions[f"runUsually:{model.id}"] = _run_usually(model)
-        definitions[f"defaults:{model.id}"] = _mapping(_parameters(model) | {"model": _model_name(models)}, _DEFAULTS)
+        definitions[_name("input", model.id)] = _mapping(_parameters(model), f"Parameters of {model.title}.")
+        definitions[_name("run", model.id)] = _run(model)
+        definitions[_name("runUsually", model.id)] = _run_usually(model)
+        definitions[_name("defaults", model.id)] = _mapping(
+            _parameters(model) | {"model": _model_name(models)}, _DEFAULTS
+        )
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "A batchgen manifest",
@@ -44,7 +47,12 @@ def manifest_schema() -> Schema:
     }
 
 
-_DEFAULTS = "Parameters that every run has, unless it says otherwise. In a run, null takes one back."
+def _name(kind: str, model_id: str) -> str:
+    return f"{kind}:{model_id.replace('/', '.')}"  # a slash would have to be escaped in a reference
+
+
+def _ref(kind: str, model_id: str) -> Schema:
+    return {"$ref": f"#/definitions/{_name(kind, model_id)}"}
 
 
 def _root(models: list[Model]) -> Schema:
@@ -75,12 +83,12 @@ def _where_model_is(model: Model) -> Schema:
     if model.id == DEFAULT_MODEL:
         names_one = {"required": ["model"]}
         cases.append({"not": {"anyOf": [names_one, {"properties": {"defaults": names_one}, "required": ["defaults"]}]}})
-    block = {"$ref": f"#/definitions/defaults:{model.id}"}
+    block = _ref("defaults", model.id)
     return {"if": {"anyOf": cases}, "then": {"properties": {"runs": _runs(model.id), "defaults": block}}}
 
 
 def _runs(model_id: str) -> Schema:
-    return {"type": "array", "minItems": 1, "items": {"$ref": f"#/definitions/runUsually:{model_id}"}}
+    return {"type": "array", "minItems": 1, "items": _ref("runUsually", model_id)}
 
 
 def _run_usually(model: Model) -> Schema:
@@ -90,7 +98,7 @@ def _run_usually(model: Model) -> Schema:
         "then": {
             "if": {"required": ["model"]},
             "then": {"$ref": "#/definitions/anyRun"},
-            "else": {"$ref": f"#/definitions/run:{model.id}"},
+            "else": _ref("run", model.id),
         },
         "else": {"type": ["string", "number", "boolean"]},
     }
@@ -102,7 +110,7 @@ def _any_run(models: list[Model]) -> Schema:
         "allOf": [
             {
                 "if": {"properties": {"model": {"const": model.id}}},
-                "then": {"$ref": f"#/definitions/run:{model.id}"},
+                "then": _ref("run", model.id),
             }
             for model in models
         ],
@@ -113,7 +121,7 @@ def _run(model: Model) -> Schema:
     own = {
         "id": {"type": ["string", "number", "boolean"], "description": _ID},
         "model": {"type": "string", "description": _MODEL},
-        "input": {"$ref": f"#/definitions/input:{model.id}"},
+        "input": _ref("input", model.id),
     }
     return _mapping(own | _parameters(model), f"A video by {model.title}.")
 

@@ -168,9 +168,9 @@ def _names(models: set[str], checkers: Checkers) -> frozenset[str] | None:
 def _header_problems(
     columns: list[str], line: int, name: str, names: frozenset[str] | None, known: frozenset[str]
 ) -> list[Problem]:
-    if names is not None and not known & set(columns):
+    if names is not None and not any(column in known or _meant(column, names) for column in columns):
         message = "the first row must name the columns, such as prompt,aspect_ratio; it names none that is known."
-        return [Problem(Place(name, line, shown(columns[0]) if columns else 1), message, nearest(columns[0], known))]
+        return [Problem(Place(name, line, shown(columns[0]) if columns else 1), message)]
     problems = []
     for index, column in enumerate(columns):
         if not column:

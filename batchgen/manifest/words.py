@@ -95,7 +95,7 @@ def _number_meant(value: object) -> str | None:
     if not isinstance(value, str) or len(value) > 40:
         return None
     text = value.strip().replace(",", ".").rstrip("secondSECOND ")
-    return text if text.replace(".", "", 1).isdecimal() and text.isascii() else None
+    return text if text != value and text.replace(".", "", 1).isdecimal() and text.isascii() else None
 
 
 def _choice(path: Path_, error: Any, model: str) -> list[Fault]:
