@@ -9,7 +9,7 @@ import anyio
 from batchgen import events as ev
 from batchgen.core.choose import live_runs
 from batchgen.core.outcome import Ending
-from batchgen.core.plan import Action, Plan, Step
+from batchgen.core.plan import FOLLOWS, SENDS, Action, Plan, Step
 from batchgen.core.polling import spec_of
 from batchgen.engine.desk import Desk
 from batchgen.engine.fetch import fetch
@@ -20,6 +20,7 @@ from batchgen.errors import StateProblem
 from batchgen.records import Failure, Record, Status
 
 DRAIN_S = 25.0
+BY_SIGNAL = Failure("stopped", "Stopped by a signal.")
 
 
 class Batch:
@@ -44,12 +45,12 @@ class Batch:
         return self._ending()
 
     async def _feed_and_finish(self) -> None:
-        steps = self._plan.of(Action.RESUME, Action.FETCH) + self._plan.of(Action.NEW, Action.CHANGED, Action.RETRY)
+        steps = self._plan.of(*FOLLOWS) + self._plan.of(*SENDS)  # what is paid for comes first
         self._live = anyio.Semaphore(self._concurrency(steps))
         async with anyio.create_task_group() as tasks:
             for step in steps:
                 await self._live.acquire()
-                if step.action not in (Action.RESUME, Action.FETCH) and self._desk.dispatcher.closed_for_good:
+                if step.action in SENDS and self._desk.dispatcher.closed_for_good:
                     self._live.release()
                     self._desk.leave(step.id, self._desk.dispatcher.closed_for_good)
                     continue
@@ -64,6 +65,7 @@ class Batch:
         except StateProblem as problem:
             self._give_up_state(problem)
         finally:
+            self._desk.budget.close(step.id)
             place.free()
 
     async def _steps(self, name: str, place: _Place) -> None:
@@ -93,6 +95,9 @@ class Batch:
             await desk.record(ev.Retried(id=step.id, at=desk.now()))
         elif step.action is Action.FETCH:
             await desk.record(ev.FilesMissing(id=step.id, at=desk.now()))
+        record = desk.ledger.records[step.id]
+        if record.status is Status.SUBMITTED and record.cost_micro_usd is None:
+            desk.budget.take_up(step.id)
 
     def _concurrency(self, steps: Sequence[Step]) -> int:
         desk = self._desk
@@ -112,8 +117,8 @@ class Batch:
         """No new POST; what is under way finishes and is saved, polls and waits end at once."""
         self._signal_code = self._signal_code or signal_code
         self._desk.draining = True
-        self._desk.dispatcher.stop_submissions(Failure("stopped", "Stopped by a signal."))
-        self._desk.notify(Stopping(Failure("stopped", "Stopped by a signal.")))
+        self._desk.dispatcher.stop_submissions(BY_SIGNAL)
+        self._desk.notify(Stopping(BY_SIGNAL))
         self._scope.cancel()
 
     def leave_now(self) -> None:
@@ -138,10 +143,11 @@ class Batch:
     def _ending(self) -> Ending:
         desk = self._desk
         reason = desk.dispatcher.closed_for_good
-        unsent = any(desk.ledger.records[name].status is Status.PENDING for name in desk.left)
         refused = next((lane.account.refusal for lane in desk.dispatcher.lanes if lane.account.polls_given_up), None)
         breaker_open = desk.dispatcher.breaker.gave_up
-        by_account = reason if unsent and not (breaker_open or self._signal_code or self._state_problem) else None
+        by_account = None if reason is BY_SIGNAL or breaker_open or self._state_problem else reason
+        if not any(self._unsent(step) for step in self._plan.of(*SENDS)):
+            by_account = None
         return Ending(
             stopped=by_account or refused,
             signal_code=self._signal_code,
@@ -149,6 +155,11 @@ class Batch:
             breaker_open=breaker_open,
             left=tuple(desk.left.items()),
         )
+
+    def _unsent(self, step: Step) -> bool:
+        """Whether a run that was to be sent was not: it waits as it did, or was never taken up."""
+        record = self._desk.ledger.records[step.id]
+        return record.status is Status.PENDING or record is step.record
 
 
 class _Place:

@@ -88,11 +88,15 @@ class Dispatcher:
 
     async def poll(self, lane: Lane, urgent_at: float) -> bool:
         """Waits for a slot for a GET with this key. False: this key polls no more. To be given back with `polled`."""
-        if lane.account.polls_given_up:
-            return False
-        waiter = Waiter(submission=False)
-        heapq.heappush(lane.polls, (urgent_at, next(self._order), waiter))
-        return await self._wait(waiter) is not None
+        while not lane.account.polls_given_up:
+            waiter = Waiter(submission=False)
+            heapq.heappush(lane.polls, (urgent_at, next(self._order), waiter))
+            if await self._wait(waiter) is None:
+                return False
+            if anyio.current_time() >= max(self.gate.opens_at, lane.account.polls_from):
+                return True
+            self._unused(lane, submission=False)  # something closed between the grant and now
+        return False
 
     async def _wait(self, waiter: Waiter) -> Lane | None:
         self._changed.set()
@@ -149,23 +153,33 @@ class Dispatcher:
                 self.gate = self.gate.answered(begun_at)
         self._feed_breaker(verdict, begun_at, now)
 
-    def polled(self, lane: Lane, outcome: Outcome, verdict: v.GetVerdict, begun_at: float) -> None:
-        """A GET has come to its end."""
+    def polled(
+        self, lane: Lane, outcome: Outcome, verdict: v.GetVerdict, begun_at: float, *, own_key: bool = True
+    ) -> None:
+        """A GET has come to its end. With another key than the run's own, a refusal says nothing of the key."""
         now = anyio.current_time()
         self._end(lane, outcome, now)
         match verdict:
             case v.PollAgain(failure, limited=True):
                 self._close_gate(failure, outcome, begun_at, now)
             case v.PauseKey(failure):
-                lane.account = lane.account.refuse_poll(failure, now)
-                self._notify(Held(f"polls of key {lane.key.fingerprint}", failure, lane.account.polls_from - now))
-                if lane.account.polls_given_up:
-                    self._dismiss(lane)
+                if own_key:
+                    self._pause_polls(lane, failure, begun_at, now)
             case v.PollAgain():
                 pass
             case _:
                 lane.account = lane.account.polled()
                 self.gate = self.gate.answered(begun_at)
+
+    def _pause_polls(self, lane: Lane, failure: Failure, begun_at: float, now: float) -> None:
+        before, lane.account = lane.account, lane.account.refuse_poll(failure, now)
+        if lane.account is before:
+            return
+        self._notify(Held(f"polls of key {lane.key.fingerprint}", failure, lane.account.polls_from - now))
+        if lane.account.polls_given_up:
+            self._dismiss(lane)
+            if not lane.account.hopeless:  # what cannot be asked after must not be paid for
+                self._close_key(lane, v.CloseKey(failure, v.Closed.REFUSED), begun_at, now)
 
     def _end(self, lane: Lane, outcome: Outcome, now: float) -> None:
         if isinstance(outcome, NotSent):

@@ -76,8 +76,9 @@ async def _fetch_one(desk: Desk, name: str, url: str, file_name: str) -> SavedFi
     if isinstance(result, Fetched):
         try:
             final = await anyio.to_thread.run_sync(desk.videos.publish, result.part, file_name)
-        except OSError as problem:
-            return Failure("unwritable", f"{file_name} cannot be written: {problem.strerror or problem}.")
+        except (OSError, ValueError) as problem:  # ValueError: somebody has taken the part away meanwhile
+            words = getattr(problem, "strerror", None) or problem
+            return Failure("unwritable", f"{file_name} cannot be written: {words}.")
         return SavedFile(path_from(final, desk.ledger.paths.state.parent), result.bytes, result.sha256)
     failure = _failure_of(result)
     if isinstance(result, DiskFull):

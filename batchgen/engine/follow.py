@@ -8,10 +8,10 @@ import anyio
 
 from batchgen import events as ev
 from batchgen.core import polling as p
-from batchgen.core.verdict import StillRunning, judge_get
+from batchgen.core.verdict import PauseKey, StillRunning, judge_get
 from batchgen.engine.desk import Desk
 from batchgen.engine.dispatch import Lane
-from batchgen.records import Failure, Record
+from batchgen.records import Failure, Record, Status
 from batchgen.service.client import Exchange
 
 KEY_REFUSED = Failure("key_refused", "The service refuses to answer polls with the key of this run.")
@@ -20,15 +20,29 @@ KEY_REFUSED = Failure("key_refused", "The service refuses to answer polls with t
 async def follow(desk: Desk, name: str) -> tuple[str, ...] | None:
     """Polls a submitted run to its end. The URLs of its videos; or None, when it failed or is left for next time."""
     record = desk.ledger.records[name]
+    overdue = _overdue(desk, record)
     course = await watch(desk, record)
     if not isinstance(course, p.Finished):
         await conclude(desk, record, course)
         return None
     with anyio.CancelScope(shield=True):
         after = await desk.record(ev.Succeeded(id=name, at=desk.now(), cost_micro_usd=course.cost_micro_usd))
-    desk.prices.learn(record.model, record.input, course.cost_micro_usd)
-    desk.latencies.observe(p.spec_of(record.model, record.input), _age_s(after))
+    _learn_price(desk, record, course.cost_micro_usd)
+    if not overdue:  # else it was done long before it was seen: that tells how long this program was away
+        desk.latencies.observe(p.spec_of(record.model, record.input), _age_s(after))
     return course.urls
+
+
+def _learn_price(desk: Desk, record: Record, cost: int | None) -> None:
+    if cost is not None:
+        desk.prices.learn(record.model, record.input, cost)
+        desk.budget.name_price(record.id, cost)
+
+
+def _overdue(desk: Desk, record: Record) -> bool:
+    """Whether the run is probably done already, as one of an earlier session is."""
+    usual = desk.latencies.usual(p.spec_of(record.model, record.input), desk.prior(record))
+    return _age_s(record) > usual.likely
 
 
 async def conclude(desk: Desk, record: Record, course: p.Course) -> None:
@@ -37,10 +51,12 @@ async def conclude(desk: Desk, record: Record, course: p.Course) -> None:
         desk.leave(record.id, course.failure)
         return
     if isinstance(course, p.ComeToNothing):
+        # Once it has succeeded, a run that is called “expired” or the like has been paid for and stays so.
+        refunded = course.refunded and record.status is Status.SUBMITTED
         with anyio.CancelScope(shield=True):
-            await desk.record(ev.Failed(id=record.id, at=desk.now(), failure=course.failure, refunded=course.refunded))
-        if course.refunded and record.current:
-            desk.budget.give_back(record.current.cost_micro_usd or 0)
+            await desk.record(ev.Failed(id=record.id, at=desk.now(), failure=course.failure, refunded=refunded))
+        if refunded and record.current:
+            desk.budget.give_back(record.id, record.current.cost_micro_usd)
 
 
 async def watch(desk: Desk, record: Record, *, at_once: bool = False) -> p.Course:
@@ -48,7 +64,7 @@ async def watch(desk: Desk, record: Record, *, at_once: bool = False) -> p.Cours
     lane, own_key = lane_of(desk, record)
     spec, prior = p.spec_of(record.model, record.input), desk.prior(record)
     seen = p.Watch(since=anyio.current_time(), age_s=_age_s(record))
-    at_once = at_once or seen.age_s > desk.latencies.usual(spec, prior).likely
+    at_once = at_once or _overdue(desk, record)
     while True:
         now = anyio.current_time()
         due = p.next_poll(seen, now, desk.latencies.usual(spec, prior), desk.policy, desk.rng.random())
@@ -70,9 +86,11 @@ async def _poll(desk: Desk, lane: Lane, record: Record, seen: p.Watch, urgent_at
     finally:
         outcome = exchange.outcome()
         verdict = judge_get(outcome, record.run_id or "")
-        desk.dispatcher.polled(lane, outcome, verdict, begun_at)
-    if isinstance(verdict, StillRunning) and verdict.cost_micro_usd is not None:
-        desk.prices.learn(record.model, record.input, verdict.cost_micro_usd)
+        desk.dispatcher.polled(lane, outcome, verdict, begun_at, own_key=own_key)
+    if isinstance(verdict, StillRunning):
+        _learn_price(desk, record, verdict.cost_micro_usd)
+    if isinstance(verdict, PauseKey) and not own_key:
+        return p.Leave(p.OTHER_KEY)
     return p.course_after(seen, verdict, anyio.current_time(), desk.policy, own_key=own_key)
 
 

@@ -12,17 +12,24 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import anyio
+import httpcore
 import httpx
 
 from batchgen import __version__
 from batchgen.core.answers import Answer, Lost, NotSent, Outcome, Unusable
 
 LARGEST_ANSWER = 1024 * 1024
-POST_DEADLINE_S = 60.0
-GET_DEADLINE_S = 30.0
-CONNECT_S = 10.0
 # httpcore looks through its whole pool at each request: several small pools are far cheaper than a large one.
 POOL_SIZE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long a request may take in all, and the connecting alone, in seconds."""
+
+    post_s: float = 60.0
+    get_s: float = 30.0
+    connect_s: float = 10.0
 
 
 @dataclass(slots=True)
@@ -39,10 +46,16 @@ class Exchange:
     body: bytearray = field(default_factory=bytearray)
     complete: bool = False
 
-    async def traced(self, event: str, _info: Mapping[str, Any]) -> None:
-        """Notes when the first byte is handed over. Exception classes alone do not tell."""
+    async def traced(self, event: str, info: Mapping[str, Any]) -> None:
+        """Notes when the first byte is handed over. Exception classes alone do not tell.
+
+        A proxy is asked for a tunnel first, by a request of its own, which carries nothing of ours.
+        """
         if event.endswith("send_request_headers.started"):
-            self.begun = True
+            self.begun = info["request"].method != b"CONNECT"
+        elif event.endswith("send_request_headers.failed"):
+            # h11 has refused to spell the headers, so not a byte of them was written.
+            self.begun = self.begun and not isinstance(info["exception"], httpcore.LocalProtocolError)
 
     def outcome(self) -> Outcome:
         """What came of it."""
@@ -58,8 +71,9 @@ class Exchange:
 class Service:
     """The API under one base URL. Use as an async context manager. Keys are given to each call and kept nowhere."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, deadlines: Deadlines | None = None) -> None:
         self._base_url = base_url.rstrip("/")
+        self._deadlines = deadlines or Deadlines()
         host = urlsplit(base_url).hostname or ""
         # A proxy from the environment has no business between this program and a service on the same machine.
         self._trust_env = host not in ("localhost", "127.0.0.1", "::1")
@@ -96,32 +110,39 @@ class Service:
         content = json.dumps({"model": model, "input": given}, allow_nan=False).encode()
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         async with self._posts.one() as client:
-            await _perform(client, "POST", f"{self._base_url}/runs", headers, content, POST_DEADLINE_S, exchange)
+            request = _Request("POST", f"{self._base_url}/runs", headers, content)
+            await _perform(client, request, self._timeout(self._deadlines.post_s), exchange)
 
     async def get(self, key: str, run_id: str, exchange: Exchange) -> None:
         """`GET /runs/ID`. Free of charge. Raises nothing but cancellation; see `exchange`."""
         url = f"{self._base_url}/runs/{quote(run_id, safe='')}"
         async with self._gets.one() as client:
-            await _perform(client, "GET", url, {"Authorization": f"Bearer {key}"}, None, GET_DEADLINE_S, exchange)
+            request = _Request("GET", url, {"Authorization": f"Bearer {key}"})
+            await _perform(client, request, self._timeout(self._deadlines.get_s), exchange)
+
+    def _timeout(self, whole_s: float) -> httpx.Timeout:
+        return httpx.Timeout(whole_s, connect=min(whole_s, self._deadlines.connect_s))
 
 
-async def _perform(
-    client: httpx.AsyncClient,
-    method: str,
-    url: str,
-    headers: Mapping[str, str],
-    content: bytes | None,
-    deadline_s: float,
-    exchange: Exchange,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    content: bytes | None = None
+
+
+async def _perform(client: httpx.AsyncClient, asked: _Request, timeout: httpx.Timeout, exchange: Exchange) -> None:
+    """Sends the request and reads its answer into `exchange`. httpx's timeouts are for each read, so a deadline is set
+    on the whole: an answer that drips in byte by byte must end too."""
     try:
-        with anyio.move_on_after(deadline_s):
+        with anyio.move_on_after(timeout.read):
             request = client.build_request(
-                method,
-                url,
-                headers=dict(headers),
-                content=content,
-                timeout=httpx.Timeout(deadline_s, connect=CONNECT_S),
+                asked.method,
+                asked.url,
+                headers=dict(asked.headers),
+                content=asked.content,
+                timeout=timeout,
                 extensions={"trace": exchange.traced},
             )
             response = await client.send(request, stream=True)
@@ -132,7 +153,8 @@ async def _perform(
                     await response.aclose()
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError, ValueError) as problem:
         exchange.unusable = True
-        exchange.problem = f"The request cannot be made: {_words(problem)}"
+        # The text of such an error may show a header, and with it the key.
+        exchange.problem = f"The request cannot be made: the base URL or the key's text is no use ({_name(problem)})."
     except (httpx.HTTPError, httpx.StreamError, OSError) as problem:
         exchange.unusable = _bad_certificate(problem)
         exchange.problem = _words(problem)
@@ -153,7 +175,11 @@ def _words(problem: Exception) -> str:
     """The error in a line. The texts of these errors name hosts and ports, never headers; keys are not in them."""
     cause = problem.__cause__ or problem.__context__
     text = str(problem) or (str(cause) if cause else "")
-    return f"{_KINDS.get(type(problem), type(problem).__name__)}{': ' + text if text else ''}"
+    return f"{_name(problem)}{': ' + text if text else ''}"
+
+
+def _name(problem: Exception) -> str:
+    return _KINDS.get(type(problem), type(problem).__name__)
 
 
 _KINDS: Mapping[type[Exception], str] = {
