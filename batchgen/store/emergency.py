@@ -17,11 +17,11 @@ def save_id(paths: StatePaths, name: str, run_id: str, at: str) -> Path | None:
     Returns the file, or None where neither can be written. Raises nothing: the caller shows the id as well.
     """
     entry = {"id": name, "run_id": run_id, "at": at, "state": str(paths.state.absolute())}
-    line = json.dumps(entry, ensure_ascii=False) + "\n"
+    line = json.dumps(entry) + "\n"  # plain ASCII, which any tool reads
     for folder in (_beside_state, _for_temporary_files):
         try:
             path = folder(paths) / paths.emergency.name
-            _append(path, line.encode("utf-8", "surrogatepass"))
+            _append(path, line.encode())
         except OSError:
             continue
         return path
