@@ -12,6 +12,7 @@ from batchgen.report.words import clean, columns, cut, duration, terminal_width
 
 MOST_PROBLEMS = 50
 LONGEST_MESSAGE = 1000
+WIDEST_PROSE = 100
 
 
 # ---------------------------------------------------------------------------------------------------------- models
@@ -34,6 +35,8 @@ def models_json(models: Iterable[Model]) -> list[dict[str, Any]]:
 
 def model_text(model: Model, *, width: int | None = None) -> str:
     """One model: what it takes, and what is assumed of its time. `width` in columns."""
+    from textwrap import wrap  # only wanted here
+
     columns_there = terminal_width() if width is None else width
     schema = model.input_schema
     required = set(schema.get("required", ()))
@@ -50,7 +53,7 @@ def model_text(model: Model, *, width: int | None = None) -> str:
             "  (* required)",
             "",
             *_times(model),
-            model.source,
+            *wrap(model.source, min(columns_there, WIDEST_PROSE)),
         ]
     )
 

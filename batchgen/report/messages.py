@@ -92,7 +92,7 @@ def _by_status(status: int) -> str:
         return "The service has no such endpoint. " + _ADDRESS
     if status == 429:
         return ADVICE["rate_limited"]
-    return "The service has trouble of its own: try later, and decide what is in doubt with batchgen resolve."
+    return "The service has trouble of its own: try later."
 
 
 _HOLD_WORDS: Mapping[str, str] = {

@@ -25,11 +25,25 @@ _NO_REASON = Failure("unknown", "No reason was given.")
 
 
 @dataclass(frozen=True, slots=True)
+class Case:
+    """One run and what befell it. `run_id` is None where the service has not named it."""
+
+    id: str
+    run_id: str | None
+    message: str
+
+    @property
+    def name(self) -> str:
+        """The run as a person can find it, here and in the account."""
+        return f"{clean(self.id)} ({clean(self.run_id)})" if self.run_id else clean(self.id)
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """Runs with the same code of failure, in the order in which they came."""
 
     code: str
-    cases: tuple[tuple[str, str], ...]
+    cases: tuple[Case, ...]
 
     @property
     def count(self) -> int:
@@ -37,11 +51,12 @@ class Group:
         return len(self.cases)
 
 
-def grouped(cases: Iterable[tuple[str, Failure]]) -> tuple[Group, ...]:
-    """Ids and failures by code, the most frequent first."""
-    by_code: dict[str, list[tuple[str, str]]] = {}
-    for name, failure in cases:
-        by_code.setdefault(failure.code or _NO_REASON.code, []).append((name, failure.message))
+def grouped(failed: Iterable[tuple[Record, Failure]]) -> tuple[Group, ...]:
+    """Runs and what befell them by code, the most frequent first."""
+    by_code: dict[str, list[Case]] = {}
+    for record, failure in failed:
+        case = Case(record.id, record.run_id, failure.message)
+        by_code.setdefault(failure.code or _NO_REASON.code, []).append(case)
     groups = [Group(code, tuple(found)) for code, found in by_code.items()]
     return tuple(sorted(groups, key=lambda group: -group.count))
 
@@ -53,7 +68,7 @@ def with_status(records: Iterable[Record], *statuses: Status) -> tuple[Record, .
 
 def failures(records: Iterable[Record]) -> tuple[Group, ...]:
     """The failed runs by code."""
-    return grouped((record.id, record.error or _NO_REASON) for record in with_status(records, Status.FAILED))
+    return grouped((record, record.error or _NO_REASON) for record in with_status(records, Status.FAILED))
 
 
 def counts(records: Iterable[Record]) -> dict[Status, int]:
@@ -75,13 +90,25 @@ def group_lines(title: str, groups: Collection[Group], *, silent: Collection[str
         return []
     lines = [f"{title} ({sum(group.count for group in groups):,}):"]
     for group in groups:
-        lines.append(f"  {group.count:,} × {clean(group.code)}")
-        lines += [f"      {clean(name)}: {cut(clean(words), LONGEST_WORDS)}" for name, words in group.cases[:EXAMPLES]]
-        if group.count > EXAMPLES:
-            lines.append(f"      … and {group.count - EXAMPLES:,} more")
+        lines += _case_lines(group)
         if group.code not in silent:
             lines.append(f"    {advice(group.code)}")
     return lines
+
+
+def _case_lines(group: Group) -> list[str]:
+    """A code, its number and a few examples; words that all of its runs share stand there once."""
+    head = f"  {group.count:,} × {clean(group.code)}"
+    shown, more = group.cases[:EXAMPLES], group.count - EXAMPLES
+    if len({case.message for case in group.cases}) == 1:
+        names = ", ".join(case.name for case in shown) + (f", … and {more:,} more" if more > 0 else "")
+        return [f"{head}: {_words(shown[0].message)}", f"      {names}"]
+    examples = [f"      {case.name}: {_words(case.message)}" for case in shown]
+    return [head, *examples, *([f"      … and {more:,} more"] if more > 0 else [])]
+
+
+def _words(text: str) -> str:
+    return cut(clean(text), LONGEST_WORDS)
 
 
 def doubt_lines(records: Iterable[Record], commands: Commands) -> list[str]:
@@ -110,7 +137,7 @@ def _doubt(record: Record) -> str:
     words = record.error.message if record.error else "The program ended during its submission."
     current = record.current
     sent = f" (sent {clean(current.started_at)} to {clean(record.model)})" if current and current.started_at else ""
-    return f"{clean(record.id)}: {cut(clean(words), LONGEST_WORDS)}{sent}"
+    return f"{clean(record.id)}: {_words(words)}{sent}"
 
 
 def next_lines(records: Collection[Record], commands: Commands, stopped: Failure | None = None) -> list[str]:
@@ -150,7 +177,7 @@ def groups_json(groups: Iterable[Group]) -> list[dict[str, Any]]:
             "code": group.code,
             "count": group.count,
             "advice": advice(group.code),
-            "runs": [{"id": name, "message": message} for name, message in group.cases],
+            "runs": [{"id": case.id, "run_id": case.run_id, "message": case.message} for case in group.cases],
         }
         for group in groups
     ]

@@ -39,7 +39,7 @@ _NOT_REACHED = Failure("stopped", "Not taken up before the end.")
 def batch_summary(records: Collection[Record], ending: Ending, money: Money, seconds: float, commands: Commands) -> str:
     """The final text for people. `records`: those that the batch was about; `seconds`: how long it took."""
     stop = _stop_lines(ending)
-    told = {ending.stopped.code} if ending.stopped else set()
+    told = {ending.stopped.code if ending.stopped else "stopped"}
     blocks = [
         stop,
         [*_headline(records, seconds, commands), f"Money: {money_words(money)}"],
@@ -74,7 +74,7 @@ def _headline(records: Collection[Record], seconds: float, commands: Commands) -
     done = with_status(records, Status.DOWNLOADED)
     folder = videos_folder(done, commands)
     files = sum(len(record.files) for record in done)
-    where = f": {counted(files, 'video')} in {clean(folder)}" if folder else ""
+    where = f": {counted(files, 'video')} in {clean(folder)}/" if folder else ""
     if len(done) == len(records):
         return [f"All {counted(len(done), 'run')} downloaded{where}. Took {duration(seconds)}."]
     head = f"{len(done):,} of {counted(len(records), 'run')} downloaded{where}. Took {duration(seconds)}."
@@ -99,7 +99,8 @@ def _stop_json(ending: Ending) -> dict[str, Any] | None:
     if ending.state_problem:
         return {"by": "state", "reason": {"code": "state", "message": str(ending.state_problem)}}
     if ending.stopped:
-        return {"by": "account", "reason": failure_json(ending.stopped)}
+        by = "limit" if ending.stopped.code == "max_cost" else "service"
+        return {"by": by, "reason": failure_json(ending.stopped)}
     if ending.signal_code:
         return {"by": "signal", "reason": {"code": "stopped", "message": _signal_name(ending.signal_code)}}
     if ending.breaker_open:
@@ -122,4 +123,4 @@ def _left(records: Collection[Record], ending: Ending) -> tuple[Group, ...]:
     """What is unfinished, by the reason that the batch gave for leaving it, or else by the run's own last trouble."""
     reasons = dict(ending.left)
     unfinished = with_status(records, *UNFINISHED)
-    return grouped((r.id, reasons.get(r.id) or r.error or _NOT_REACHED) for r in unfinished)
+    return grouped((r, reasons.get(r.id) or r.error or _NOT_REACHED) for r in unfinished)

@@ -13,6 +13,7 @@ from batchgen.report.forecast import Forecast
 from batchgen.report.money import dollars, dollars_between, money_json, money_words
 from batchgen.report.sections import (
     UNFINISHED,
+    Group,
     commands_json,
     count_words,
     counts,
@@ -124,12 +125,12 @@ def _time_lines(outlook: Forecast) -> list[str]:
     if not outlook.requests:
         return []
     least = outlook.window_s
-    requests = f"{counted(outlook.requests, 'request')} at the rate limit take {duration(least)}"
+    requests = f"    {counted(outlook.requests, 'request')} at the rate limit: {duration(least)}"
     if outlook.latency is None:
-        return [f"Estimated time: {duration(least)} at least ({requests}); how long a run renders is unknown."]
+        return [f"Estimated time: {duration(least)} at least", requests, "    how long a run renders is unknown"]
     low, high = (duration(least + latency) for latency in outlook.latency)
     between = low if low == high else f"{low} to {high}"
-    return [f"Estimated time: {between} ({requests}, and the last run has to be rendered), without downloads."]
+    return [f"Estimated time: {between}, without downloads", requests, "    and the last run has to be rendered"]
 
 
 def plan_json(plan: Plan, outlook: Forecast, money: Money) -> dict[str, Any]:
@@ -182,7 +183,7 @@ def status_text(records: Collection[Record], money: Money, commands: Commands) -
     folder = videos_folder(with_status(records, Status.DOWNLOADED), commands)
     head = [f"{counted(len(records), 'run')}: {count_words(records) or 'nothing yet'}", f"Money: {money_words(money)}"]
     if folder:
-        head.append(f"Videos: {clean(folder)}")
+        head.append(f"Videos: {clean(folder)}/")
     blocks = [
         head,
         group_lines("Failed", failures(records)),
@@ -193,9 +194,9 @@ def status_text(records: Collection[Record], money: Money, commands: Commands) -
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
-def _held_up(records: Collection[Record]) -> Any:
+def _held_up(records: Collection[Record]) -> tuple[Group, ...]:
     """Unfinished runs that have met with trouble."""
-    return grouped((record.id, record.error) for record in with_status(records, *UNFINISHED) if record.error)
+    return grouped((record, record.error) for record in with_status(records, *UNFINISHED) if record.error)
 
 
 def _all_done(records: Collection[Record]) -> list[str]:
