@@ -76,26 +76,29 @@ def keys_from(environ: Mapping[str, str]) -> tuple[Key, ...]:
 
 
 def base_url_from(text: str) -> str:
-    """The base URL without a trailing slash. Raises UsageProblem where it is none, or would send the key in clear."""
+    """The base URL without a trailing slash. Raises UsageProblem where it is none, or would send the key in clear.
+
+    No message shows more of the text than the host: a key may have got into any other part of it, and the standard
+    library's own messages quote those parts.
+    """
     url = text.strip().rstrip("/")
+    no_url = UsageProblem("The base URL is not an http(s) URL.", f"For example {DEFAULT_BASE_URL}")
+    if any(character.isspace() or not character.isprintable() for character in url):
+        raise no_url
     try:
         parts = urlsplit(url)
         host, _port = parts.hostname, parts.port
-    except ValueError as problem:
-        raise UsageProblem(f"The base URL is not a URL: {problem}.") from problem
+    except ValueError:
+        raise no_url from None
     if parts.scheme not in ("http", "https") or not host:
-        raise UsageProblem(
-            f"The base URL {_without_secrets(url)!r} is not an http(s) URL.", f"For example {DEFAULT_BASE_URL}"
-        )
+        raise no_url
     if parts.username or parts.password:
         raise UsageProblem("The base URL holds a user name or a password.", "Keys belong in RUNBASE_API_KEY.")
+    if parts.query or parts.fragment:
+        raise UsageProblem("The base URL holds more than an address: nothing may follow a “?” or “#”.")
     if parts.scheme == "http" and not _is_private(host):
-        raise UsageProblem(f"{url} would send the API key unencrypted.", "Use https.")
+        raise UsageProblem(f"http to {host} would send the API key unencrypted.", "Use https.")
     return url
-
-
-def _without_secrets(url: str) -> str:
-    return url.rsplit("@", 1)[-1][:200]
 
 
 def _is_private(host: str) -> bool:
@@ -116,9 +119,9 @@ def rate_from(text: str) -> Rate:
     """`N/SECONDS`, for example 20/10; `none` is no limit. Raises UsageProblem."""
     if text.strip().lower() in ("none", "off", "unlimited"):
         return Rate(None, 1.0)
-    count, _, seconds = text.partition("/")
+    count, slash, seconds = text.partition("/")
     try:
-        rate = Rate(int(count), float(seconds or "1"))
+        rate = Rate(int(count), float(seconds) if slash else 1.0)
     except ValueError:
         raise UsageProblem(
             f"The rate limit {text!r} is not N/SECONDS.", "For example 20/10: 20 requests in 10 seconds."
@@ -131,13 +134,16 @@ def rate_from(text: str) -> Rate:
 
 
 def micro_usd_from(text: str) -> int:
-    """Dollars as micro-dollars: `12.50` or `$12.50` is 12500000. Raises UsageProblem."""
+    """Dollars as micro-dollars: `12.50` or `$12.50` is 12500000. Raises UsageProblem.
+
+    An amount is a whole number of micro-dollars below a trillion dollars: anything else is a slip of the hand.
+    """
     try:
         amount = Decimal(text.strip().removeprefix("$")) * 1_000_000
-        if not amount.is_finite() or amount < 0:
+        if not 0 <= amount < 10**18 or amount != int(amount):
             raise InvalidOperation
         return int(amount)
-    except InvalidOperation:
+    except ArithmeticError:  # a NaN, or an exponent without measure
         raise UsageProblem(f"{text!r} is not an amount in dollars.", "For example 12.50") from None
 
 

@@ -78,11 +78,11 @@ def test_any_changed_byte_gives_the_right_state_or_a_refusal() -> None:
             bad = bytearray(data)
             bad[at] ^= change
             try:
-                got: Document | None = read(bytes(bad))
-            except StateProblem as problem:
-                assert problem.hint
-                got, refused = None, refused + 1
-            assert got is None or got == right, (at, change)
+                got = read(bytes(bad))
+            except StateProblem:
+                refused += 1
+                continue
+            assert got == right, (at, change)
     assert refused > 0.95 * 5 * len(data)
 
 

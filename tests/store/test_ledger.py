@@ -22,7 +22,7 @@ from batchgen.store import journal as journal_module
 from batchgen.store import ledger as ledger_module
 from batchgen.store.document import Header
 from batchgen.store.journal import read_journal
-from batchgen.store.ledger import Ledger, open_ledger, read_state
+from batchgen.store.ledger import Ledger, locked, open_ledger, read_state
 from batchgen.store.paths import StatePaths
 from tests.core.samples import AT, KEY, created, doubted, intended, planned, ways
 
@@ -242,7 +242,7 @@ async def test_a_second_opener_is_refused_at_once(paths: StatePaths) -> None:
         pass
 
 
-async def test_a_process_that_was_killed_leaves_no_lock_behind(paths: StatePaths) -> None:
+def test_a_process_that_was_killed_leaves_no_lock_behind(paths: StatePaths) -> None:
     code = (
         "import sys, time; from pathlib import Path\n"
         "from batchgen.store.ledger import locked; from batchgen.store.paths import StatePaths\n"
@@ -250,15 +250,14 @@ async def test_a_process_that_was_killed_leaves_no_lock_behind(paths: StatePaths
     )
     command = [sys.executable, "-c", code, str(paths.state)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "held\n"
         try:
-            with pytest.raises(StateLocked):
-                async with open_ledger(paths, HEADER):
-                    pass
+            assert other.stdout is not None
+            assert other.stdout.readline() == "held\n"
+            with pytest.raises(StateLocked), locked(paths):
+                pass
         finally:
             other.kill()
-    async with open_ledger(paths, HEADER):
+    with locked(paths):
         pass
 
 
