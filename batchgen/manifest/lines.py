@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from batchgen.manifest.jsontext import JsonFault, parse
 from batchgen.manifest.shapes import Draft, LinePlaces, Row, is_absent
 from batchgen.manifest.source import Source
@@ -13,33 +15,38 @@ def read_text(source: Source) -> Draft:
 
     Nothing in a line is special: a `#` at its start belongs to the prompt, for prompts may begin with one.
     """
-    rows = [
-        Row(line=number, params={"prompt": line.strip()})
-        for number, line in enumerate(source.text.split("\n"), 1)
-        if line.strip()
-    ]
+    lines = enumerate(source.text.split("\n"), 1)
+    rows = (Row(line=number, params={"prompt": line.strip()}) for number, line in lines if line.strip())
 
     return Draft(rows=rows, locate=LinePlaces(source.name, named=False))
 
 
 def read_json_lines(source: Source) -> Draft:
     """The draft of a JSON Lines manifest: on each line, unless blank, an object, or a string, which is the prompt."""
-    rows: list[Row] = []
     problems: list[Problem] = []
+    return Draft(rows=_json_rows(source, problems), locate=LinePlaces(source.name), problems=problems)
+
+
+def _json_rows(source: Source, problems: list[Problem]) -> Iterator[Row]:
+    first = True
     for number, line in enumerate(source.text.split("\n"), 1):
         if not line.strip():
             continue
         try:
-            rows.append(_row(parse(line), number))
+            yield _row(parse(line), number)
         except JsonFault as fault:
-            message = str(fault)
-            if not rows and not problems and line.lstrip().startswith("["):
-                message = "each line of a JSON Lines file is one run; this looks like a JSON array."
-            elif not rows and not problems and line.strip() == "{":
-                message = "each line of a JSON Lines file is one whole run; write the object on one line."
+            message = (_other_layout(line) if first else None) or str(fault)
             problems.append(Problem(Place(source.name, number, fault.column), message))
+        first = False
 
-    return Draft(rows=rows, locate=LinePlaces(source.name), problems=problems)
+
+def _other_layout(line: str) -> str | None:
+    """What to say of a first line that begins JSON, but not JSON Lines."""
+    if line.lstrip().startswith("["):
+        return "each line of a JSON Lines file is one run; this looks like a JSON array."
+    if line.strip() == "{":
+        return "each line of a JSON Lines file is one whole run; write the object on one line."
+    return None
 
 
 def _row(value: object, line: int) -> Row:

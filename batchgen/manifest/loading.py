@@ -22,7 +22,7 @@ Reader = Callable[[Source, Checkers], Draft]
 class _Wanted(NamedTuple):
     """A row that was checked."""
 
-    row: Row
+    place: Place
     id: str | None
     model: str
     input: Mapping[str, Any]
@@ -42,7 +42,7 @@ def load_manifest(path: Path, options: LoadOptions) -> Manifest:
             problems.append(Problem(Place(source.name, 1), NO_RUNS))
         if problems:
             raise ManifestInvalid(_sorted(problems, draft.columns))
-        return Manifest(path, source.sha256, _runs(wanted, draft), draft.settings, draft.output_dir)
+        return Manifest(path, source.sha256, _runs(wanted), draft.settings, draft.output_dir)
 
 
 @contextmanager
@@ -114,19 +114,20 @@ class _Batch:
         self._draft = draft
         self._checkers = checkers
         self._parameters = checkers.all_parameters()
-        self._ids: dict[str, Row] = {}
+        self._ids: dict[str, Place] = {}
 
     def wanted(self, row: Row) -> _Wanted:
         """The row as it would be sent, where nothing is wrong with it."""
         params = {**self._draft.defaults, **row.params} if self._draft.defaults else row.params
+        place = self._draft.locate(row, ())
         given_id = self._id(row)
         model, checks = self._model(row)
         if checks is None:
-            return _Wanted(row, given_id, model, {})
+            return _Wanted(place, given_id, model, {})
         checked = checks.check(params)
         for fault in checked.faults:
             self._add(row, self._in_context(row, fault, model))
-        return _Wanted(row, given_id, model, checked.input)
+        return _Wanted(place, given_id, model, checked.input)
 
     def _id(self, row: Row) -> str | None:
         if row.id is None:
@@ -139,10 +140,10 @@ class _Batch:
         if wrong:
             self._add(row, Fault(("id",), wrong))
             return None
-        first = self._ids.setdefault(text, row)
-        if first is not row:
-            at = self._draft.locate(first, ("id",))
-            self._add(row, Fault(("id",), f"the id {shown(text)} is given twice; the first is at {at}."))
+        place = self._draft.locate(row, ("id",))
+        first = self._ids.setdefault(text, place)
+        if first is not place:
+            self._add(row, Fault(("id",), f"the id {shown(text)} is given twice; the first is at {first}."))
         return text
 
     def _model(self, row: Row) -> tuple[str, Checks | None]:
@@ -183,13 +184,13 @@ def _nearest_model(model: str, names: Iterable[str]) -> str | None:
     return near or full.get(nearest(model.rpartition("/")[2], full) or "")
 
 
-def _runs(wanted: list[_Wanted], draft: Draft) -> tuple[Run, ...]:
+def _runs(wanted: list[_Wanted]) -> tuple[Run, ...]:
     names = Names(item.id for item in wanted if item.id is not None)
     runs = []
-    for row, given_id, model, value in wanted:
+    for place, given_id, model, value in wanted:
         input_sha256 = sha256_of(value)
         name = given_id or names.name(str(value.get("prompt", "")), run_digest(model, input_sha256))
-        runs.append(Run(name, model, value, input_sha256, draft.locate(row, ())))
+        runs.append(Run(name, model, value, input_sha256, place))
     return tuple(runs)
 
 

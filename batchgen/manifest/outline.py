@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 from batchgen.manifest import document
 from batchgen.manifest.document import Mapping, Node, Sequence
 from batchgen.manifest.settings_block import Settings, read_settings
-from batchgen.manifest.shapes import NO_RUNS, RESERVED, Draft, Path_, Row, Text, is_absent
+from batchgen.manifest.shapes import NO_RUNS, RESERVED, Draft, Path_, Row, Text, drained, is_absent
 from batchgen.manifest.source import Source
 from batchgen.manifest.suggest import nearest, shown
 from batchgen.records import Place, Problem
@@ -119,17 +120,17 @@ class _Reader:
             self._add(node.key(key), f"unknown key {shown(key)} in output.", nearest(key, ("dir",)))
         return self._text(_given(node, "dir"), "dir")
 
-    def _rows(self, node: Node | None, root: Node | None) -> list[Row]:
+    def _rows(self, node: Node | None, root: Node | None) -> Iterator[Row]:
         if node is None:
             if not self._problems:
                 self._problems.append(Problem(Place(self._name, 1) if root is None else self._place(root), NO_RUNS))
-            return []
+            return iter(())
         if not isinstance(node, Sequence):
             self._add(node, "runs must be a list: begin each run with a hyphen.")
-            return []
+            return iter(())
         if not node:
             self._add(node, NO_RUNS)
-        return [row for item in node if (row := self._row(item)) is not None]
+        return (row for item in drained(node) if (row := self._row(item)) is not None)
 
     def _row(self, node: Node) -> Row | None:
         if isinstance(node, Mapping):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from batchgen.records import Place, Problem, Run
+
+T = TypeVar("T")
 
 Path_ = tuple[str | int, ...]
 """The way to a value inside an input: names of parameters, and positions in lists from 0."""
@@ -106,11 +108,21 @@ class LinePlaces:
         return Place(self.file, row.line, str(path[0]) if path and self.named else 1)
 
 
+def drained(items: list[T]) -> Iterator[T]:
+    """The items in their order, each let go of as it is handed out: a large file need not be in memory twice over."""
+    items.reverse()
+    while items:
+        yield items.pop()
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a reader makes of a file: rows not yet checked, and the problems of the file's form."""
+    """What a reader makes of a file: rows not yet checked, and the problems of the file's form.
 
-    rows: Iterable[Row]
+    `rows` can be read once, and `problems` are complete when they were.
+    """
+
+    rows: Iterator[Row]
     locate: Locator
     problems: Sequence[Problem] = ()
     defaults: Mapping[str, object] = field(default_factory=dict)

@@ -10,12 +10,14 @@ from typing import Literal, NamedTuple
 
 from batchgen.errors import ManifestInvalid
 from batchgen.manifest.schemas import Checkers
-from batchgen.manifest.shapes import Draft, LinePlaces, Row
+from batchgen.manifest.shapes import Draft, LinePlaces, Row, drained
 from batchgen.manifest.source import Source
 from batchgen.manifest.suggest import nearest, shown
 from batchgen.records import DEFAULT_MODEL, Place, Problem
 
 OWN_COLUMNS = ("id", "model")
+MAX_COLUMNS = 1000
+"""Far more than any model has parameters; a row with more is no header."""
 
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _SEP_LINE = re.compile(r'"?sep=(.)"?\n')
@@ -47,8 +49,11 @@ def read_table(source: Source, delimiter: str, checkers: Checkers) -> Draft:
     lines = _lines(source, form)
     header = next(lines, None)
     if header is None:
-        return Draft(rows=[], locate=LinePlaces(source.name))
+        return Draft(rows=iter(()), locate=LinePlaces(source.name))
     columns = [cell.strip() for cell in header.cells]
+    if len(columns) > MAX_COLUMNS:
+        message = f"the first row must name the columns; it has {len(columns):,} cells."
+        raise ManifestInvalid([Problem(Place(source.name, header.number), message)])
     while columns and not columns[-1]:
         columns.pop()  # a spreadsheet's empty columns at the right
     body, problems = _body(lines, columns, source.name, form)
@@ -59,7 +64,7 @@ def read_table(source: Source, delimiter: str, checkers: Checkers) -> Draft:
     if names is not None and "prompt" in names and "prompt" not in usable:
         wrong = wrong or [Problem(Place(source.name, header.number), "the column prompt is missing.")]
         body = []  # each of whose rows would only say so again
-    rows = [row for line in body if (row := _row(line, usable)) is not None]
+    rows = (row for line in drained(body) if (row := _row(line, usable)) is not None)
     problems += wrong
     return Draft(rows=rows, locate=LinePlaces(source.name), problems=problems, columns=columns)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from batchgen.manifest.shapes import RESERVED, Fault, Path_
@@ -17,6 +17,10 @@ _TYPES = {
     "object": "a mapping",
     "null": "null",
 }
+
+
+SUGGESTED = 50
+"""How many unknown names in one input get a suggestion each: past so many, it is another kind of file."""
 
 
 def label(path: Path_) -> str:
@@ -57,18 +61,19 @@ def _unknown(path: Path_, error: Any, model: str) -> list[Fault]:
     # Patterns let more names in, and only the validator matches them: its words then, not a guess.
     if error.schema.get("patternProperties"):
         return [Fault(path, f"{label(path)} holds a name that the schema of {model} does not know.")]
-    extra = [name for name in error.instance if name not in names]
-    return [unknown_parameter((*path, name), names, model) for name in extra]
+    extra = [name for name in error.instance if name not in error.schema.get("properties", {})]
+    faults = [_unknown_parameter((*path, name), names, model) for name in extra[:SUGGESTED]]
+    return faults + [_unknown_parameter((*path, name), (), model) for name in extra[SUGGESTED:]]
 
 
-def unknown_parameter(path: Path_, names: Iterable[str], model: str) -> Fault:
+def _unknown_parameter(path: Path_, names: Sequence[str], model: str) -> Fault:
     """A name that `model` does not take, with the nearest one that it does, or that a run may hold."""
     name = str(path[-1])
     known = (*names, *RESERVED) if len(path) == 1 else tuple(names)
     message = f"{model} takes no parameter {shown(name)}."
     if " " in name.strip() and len(path) == 1:
         message = f"{shown(name)} is no parameter; put quotes round a prompt that holds a colon."
-    return Fault(path, message, nearest(name, known), at_key=True)
+    return Fault(path, message, nearest(name, known) if names else None, at_key=True)
 
 
 def _enum(path: Path_, error: Any, _model: str) -> list[Fault]:
