@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import anyio
 
@@ -29,7 +29,7 @@ async def follow(desk: Desk, name: str) -> tuple[str, ...] | None:
         after = await desk.record(ev.Succeeded(id=name, at=desk.now(), cost_micro_usd=course.cost_micro_usd))
     _learn_price(desk, record, course.cost_micro_usd)
     if not overdue:  # else it was done long before it was seen: that tells how long this program was away
-        desk.latencies.observe(p.spec_of(record.model, record.input), _age_s(after))
+        desk.latencies.observe(p.spec_of(record.model, record.input), _age_s(desk, after))
     return course.urls
 
 
@@ -42,7 +42,7 @@ def _learn_price(desk: Desk, record: Record, cost: int | None) -> None:
 def _overdue(desk: Desk, record: Record) -> bool:
     """Whether the run is probably done already, as one of an earlier session is."""
     usual = desk.latencies.usual(p.spec_of(record.model, record.input), desk.prior(record))
-    return _age_s(record) > usual.likely
+    return _age_s(desk, record) > usual.likely
 
 
 async def conclude(desk: Desk, record: Record, course: p.Course) -> None:
@@ -63,7 +63,7 @@ async def watch(desk: Desk, record: Record, *, at_once: bool = False) -> p.Cours
     """Polls until the course of the run is clear. `at_once`: it is known to be done, so the first poll is urgent."""
     lane, own_key = lane_of(desk, record)
     spec, prior = p.spec_of(record.model, record.input), desk.prior(record)
-    seen = p.Watch(since=anyio.current_time(), age_s=_age_s(record))
+    seen = p.Watch(since=anyio.current_time(), age_s=_age_s(desk, record))
     at_once = at_once or _overdue(desk, record)
     while True:
         now = anyio.current_time()
@@ -101,12 +101,11 @@ def lane_of(desk: Desk, record: Record) -> tuple[Lane, bool]:
     return (own, True) if own else (lanes[0], False)
 
 
-def _age_s(record: Record) -> float:
+def _age_s(desk: Desk, record: Record) -> float:
     """Seconds between a run's submission and now, or its success; 0 where the clock makes no sense of it."""
     try:
         born = datetime.fromisoformat(record.times["submitted_at"])
-        until = record.times.get("succeeded_at")
-        end = datetime.fromisoformat(until) if until else datetime.now(UTC)
+        end = datetime.fromisoformat(record.times.get("succeeded_at") or desk.now())
         return max(0.0, (end - born).total_seconds())
     except (KeyError, ValueError, TypeError):
         return 0.0

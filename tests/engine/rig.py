@@ -117,6 +117,7 @@ class Options:
     downloads: int = 8
     prices: Callable[[str, Mapping[str, Any]], int | None] = lambda _model, _given: PRICE
     missing: tuple[str, ...] = ()
+    late_s: float = 0.0  # how far this session's time of day is ahead
 
 
 @dataclass
@@ -162,7 +163,7 @@ async def session(
     clock = world_clock()
 
     def now() -> str:
-        return datetime.fromtimestamp(clock(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return datetime.fromtimestamp(clock() + o.late_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     settings = Settings(
         base_url=base_url,

@@ -25,7 +25,7 @@ class _NeverOpen(Breaker):
 
 
 NEVER_OPEN = _NeverOpen()
-QUICK = Deadlines(post_s=3.0, get_s=3.0)
+QUICK = Deadlines(post_s=15.0)  # for answers that never come; a busy machine may be late by seconds of this clock
 
 
 PAID = (Status.DOWNLOADED, Status.IN_DOUBT)
@@ -115,7 +115,7 @@ async def test_a_row_of_the_post_table(tmp_path: Path, row: Row) -> None:
     first, *rest = runs(1, f"[fault:{row.fault}]" if row.fault else "") + runs(3)[1:]
     with anyio.fail_after(200):
         async with rehearsal(tmp_path) as service:
-            options = Options(concurrency=1, deadlines=QUICK)
+            options = Options(concurrency=1, deadlines=QUICK if "hang" in row.fault else Deadlines())
             async with service.session((first, *rest), options) as session:
                 code = await session.run()
                 record = session.records()["r0"]
