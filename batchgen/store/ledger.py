@@ -6,28 +6,28 @@ that a transition costs the same in a batch of any size.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import anyio
 import anyio.to_thread
 from filelock import FileLock, Timeout
 
 from batchgen import events as ev
-from batchgen.core.lifecycle import IllegalTransition, apply
-from batchgen.errors import StateDamaged, StateForeign, StateLocked, StateProblem, StateUnwritable
+from batchgen.core.lifecycle import apply
+from batchgen.errors import StateForeign, StateLocked, StateProblem, StateUnwritable
 from batchgen.records import Failure, Record, Status
-from batchgen.store.document import Document, Header, decode_document, encode_document
+from batchgen.store.document import Header, encode_document
 from batchgen.store.files import fsync_folder, remove_leftovers, replace_file
-from batchgen.store.journal import Journal, event_line, read_journal
+from batchgen.store.journal import Journal, event_line
 from batchgen.store.paths import StatePaths
+from batchgen.store.reading import read_state as read_state  # whoever reads a state finds all of it here
 
+# Long enough for `status`, which tries the lock for a moment, to let go; short enough to refuse a second run at once.
+LOCK_WAIT_S = 0.3
 FOLD_AT_LEAST_BYTES = 8 * 1024 * 1024
-READS = 50
 INTERRUPTED = Failure("interrupted", "The program ended between the request and its answer.")
 
 
@@ -36,69 +36,15 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def read_state(paths: StatePaths) -> Document | None:
-    """The state with its journal applied; None where there is none yet. Takes no lock and changes nothing.
-
-    Raises StateDamaged, StateNewer or StateUnwritable (not readable).
-    """
-    for _ in range(READS):
-        document = _read_once(paths)
-        if document is not _MOVING:
-            return document
-        time.sleep(0.02)  # another process is just folding
-    raise StateDamaged(
-        f"{paths.journal} continues a later state than {paths.state} holds.",
-        "The state was put back to an earlier one: put its journal back as well.",
-    )
-
-
-_MOVING = Document(Header(None, "", ""), {})
-
-
-def _read_once(paths: StatePaths) -> Document | None:
-    try:
-        before = _stamp(paths.state)
-        data = paths.state.read_bytes() if before else None
-        journal = read_journal(paths.journal)
-        if _stamp(paths.state) != before:
-            return _MOVING  # what was read of the two may not belong together
-    except OSError as problem:
-        raise StateUnwritable(f"{paths.state} cannot be read: {problem.strerror or problem}.") from problem
-    if data is None:
-        if journal is not None:
-            raise StateDamaged(f"{paths.journal} is there, but {paths.state.name} is gone.", "Put the state file back.")
-        return None
-    document = decode_document(paths.state, data)
-    if journal is None or journal.generation < document.header.generation:
-        return document
-    if journal.generation > document.header.generation:
-        return _MOVING
-    for event in journal.events:
-        try:
-            document.records[event.id] = apply(document.records.get(event.id), event)
-        except IllegalTransition as problem:
-            raise StateDamaged(f"{paths.journal} does not follow from {paths.state.name}: {problem}.") from problem
-    return document
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """What changes whenever the file is replaced; None where there is none."""
-    try:
-        stat = path.stat()
-    except FileNotFoundError:
-        return None
-    return stat.st_ino, stat.st_mtime_ns, stat.st_size
-
-
 @contextmanager
 def locked(paths: StatePaths) -> Iterator[None]:
-    """Holds the state's lock. Raises StateLocked at once where another process has it.
+    """Holds the state's lock. Raises StateLocked where another process has it.
 
     The system drops the lock of a process that died; the file stays, and means nothing by itself.
     """
-    lock = FileLock(str(paths.lock))
+    lock = FileLock(str(paths.lock), poll_interval=0.02)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=LOCK_WAIT_S)
     except Timeout:
         raise StateLocked(
             f"Another batchgen process is working on {paths.state}.",
@@ -110,6 +56,19 @@ def locked(paths: StatePaths) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_locked(paths: StatePaths) -> bool:
+    """Whether a process is at work on the state now."""
+    if not paths.lock.exists():
+        return False
+    try:
+        with locked(paths):
+            return False
+    except StateLocked:
+        return True
+    except StateUnwritable:  # not ours to lock: then nobody of us works on it
+        return False
 
 
 @dataclass(slots=True)

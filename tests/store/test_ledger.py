@@ -20,6 +20,7 @@ from batchgen.errors import StateDamaged, StateForeign, StateLocked, StateUnwrit
 from batchgen.records import Status
 from batchgen.store import journal as journal_module
 from batchgen.store import ledger as ledger_module
+from batchgen.store import reading
 from batchgen.store.document import Header
 from batchgen.store.journal import read_journal
 from batchgen.store.ledger import Ledger, locked, open_ledger, read_state
@@ -319,7 +320,7 @@ async def test_a_state_put_back_under_a_later_journal_is_refused(
         kept = paths.journal.read_bytes()
     paths.state.write_bytes(old)
     paths.journal.write_bytes(kept)
-    monkeypatch.setattr(ledger_module, "READS", 2)
+    monkeypatch.setattr(reading, "READS", 2)
     with pytest.raises(StateDamaged, match="later state"):
         read_state(paths)
 
