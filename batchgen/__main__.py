@@ -8,7 +8,7 @@ import sys
 import click
 
 from batchgen.cli import cli
-from batchgen.errors import BatchgenError
+from batchgen.errors import BatchgenError, ManifestInvalid
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
 
@@ -44,6 +44,10 @@ def run_cli(arguments: list[str]) -> int:
 
 
 def _show(problem: BatchgenError) -> int:
+    if isinstance(problem, ManifestInvalid):
+        from batchgen.report.listing import problems_text
+
+        click.echo(problems_text(problem.problems), err=True)
     click.echo(f"batchgen: {problem}", err=True)
     if problem.hint:
         click.echo(f"  {problem.hint}", err=True)

@@ -224,7 +224,7 @@ def schema() -> None:
     """
     from batchgen.app import look
 
-    _emit(look.schema(), as_json=True)
+    click.echo(json.dumps(look.schema(), ensure_ascii=False, indent=2))
 
 
 @cli.command(short_help="Serve the rehearsal service.")

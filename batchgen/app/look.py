@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
-from batchgen import rehearse
-from batchgen.app.planning import plan_for
+from batchgen.app.planning import plan_for, registry_estimate
 from batchgen.app.target import Reply, Target, rate_of, selection_of
-from batchgen.core.cost import Prices
+from batchgen.core.cost import Prices, money_of
+from batchgen.core.lifecycle import apply
 from batchgen.errors import ManifestInvalid, UsageProblem
+from batchgen.events import Doubted
+from batchgen.manifest import Manifest
 from batchgen.models import registry
+from batchgen.records import Record, Run, Status
 from batchgen.settings import keys_from
-from batchgen.store.ledger import read_state
+from batchgen.store.ledger import INTERRUPTED, is_locked, read_state, utc_now
 
 
 def init(file: Path, *, force: bool) -> Reply:
@@ -50,3 +54,88 @@ def validate(target: Target) -> Reply:
     count = len(manifest.runs)
     text = f"{target.manifest}: {count} run{'' if count == 1 else 's'}, no problem."
     return Reply(text, {"valid": True, "runs": count, "problems": []})
+
+
+def plan(target: Target) -> Reply:
+    """What `run` would do. Raises what stops `run` as well: an invalid manifest, a damaged state."""
+    from batchgen.report.forecast import forecast
+    from batchgen.report.tables import plan_json, plan_text
+
+    manifest = target.load()
+    records = _records(target)
+    made = plan_for(manifest, records, selection_of(target.options, manifest), target.paths.state.parent)
+    prices = Prices(records.values(), registry_estimate)
+    outlook = forecast(made, prices, rate_of(target, manifest).per_second * _key_count(target))
+    money = money_of(records.values(), prices)
+    return Reply(plan_text(made, outlook, money), plan_json(made, outlook, money))
+
+
+def status(target: Target) -> Reply:
+    """How the batch stands, also while another process works on it, and when the manifest is no longer valid."""
+    from batchgen.report.tables import status_json, status_text
+
+    records = _records(target)
+    try:
+        manifest = target.load()
+    except (ManifestInvalid, UsageProblem):
+        if not records:
+            raise
+    else:
+        records = _with_new_rows(manifest, records)
+    money = money_of(records.values(), Prices(records.values(), registry_estimate))
+    shown, commands = list(records.values()), target.commands()
+    return Reply(status_text(shown, money, commands), status_json(shown, money, commands))
+
+
+def models(model: str | None) -> Reply:
+    """The bundled models, or one with its parameters."""
+    from batchgen.report.listing import model_json, model_text, models_json, models_text
+
+    if model is None:
+        known = [found for name in registry.model_ids() if (found := registry.get(name))]
+        return Reply(models_text(known), models_json(known))
+    found = registry.get(model)
+    if found is None:
+        from difflib import get_close_matches
+
+        near = get_close_matches(model, registry.model_ids(), n=1)
+        hint = f"Did you mean {near[0]}?" if near else "batchgen models lists them."
+        raise UsageProblem(f"No model {model!r} is bundled.", hint)
+    return Reply(model_text(found), model_json(found))
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of manifests."""
+    from batchgen.manifest.schema import manifest_schema
+
+    return manifest_schema()
+
+
+def _records(target: Target) -> dict[str, Record]:
+    """The state's records. An intent without an outcome is in doubt, unless its process is still at work."""
+    document = read_state(target.paths)
+    records = document.records if document else {}
+    if not is_locked(target.paths):
+        for record in [r for r in records.values() if r.status is Status.SUBMITTING]:
+            records[record.id] = apply(record, Doubted(id=record.id, at=utc_now(), failure=INTERRUPTED))
+    return records
+
+
+def _with_new_rows(manifest: Manifest, records: dict[str, Record]) -> dict[str, Record]:
+    """The records, and one for each row of the manifest that the state has not seen yet."""
+    fresh = {run.id: _pending(run) for run in manifest.runs if run.id not in records}
+    return {**records, **fresh}
+
+
+def _pending(run: Run) -> Record:
+    return Record(run.id, run.model, run.input, run.input_sha256)
+
+
+def _key_count(target: Target) -> int:
+    """How many keys the next run would have: each has a window of its own."""
+    if target.sandbox:
+        return 1
+    try:
+        return len(keys_from(os.environ))
+    except UsageProblem:
+        return 1

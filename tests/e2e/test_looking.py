@@ -25,8 +25,9 @@ def test_an_unknown_price_is_never_shown_as_nothing(shell: Shell) -> None:
     shell.write("veo.yaml", "model: google/veo-3\nruns: [A lamp, A boat]\n")
     said = shell("plan", "veo.yaml")
     assert said.code == 0
-    assert "unknown" in said.out
-    assert "$0" not in said.out
+    [price] = [line for line in said.out.splitlines() if "price" in line]
+    assert "unknown" in price
+    assert "$" not in price
 
 
 def test_status_tells_counts_money_and_what_to_do_next(shell: Shell) -> None:
@@ -36,10 +37,8 @@ def test_status_tells_counts_money_and_what_to_do_next(shell: Shell) -> None:
     assert said.code == 0
     assert "flagged" in said.out
     assert "--retry-failed" in said.out
-    assert json.loads(shell("status", "shots.yaml", "--sandbox", "--json").out)["counts"] == {
-        "downloaded": 2,
-        "failed": 1,
-    }
+    counts = json.loads(shell("status", "shots.yaml", "--sandbox", "--json").out)["counts"]
+    assert {status: number for status, number in counts.items() if number} == {"downloaded": 2, "failed": 1}
 
 
 def test_status_before_the_first_run(shell: Shell) -> None:
