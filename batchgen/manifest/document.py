@@ -6,7 +6,7 @@ schema can say what was meant. PyYAML's composer and constructor are not used: f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -69,9 +69,9 @@ def parse(text: str, name: str) -> Document:
     """
     import yaml
 
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    kind: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return _Composer(yaml.parse(text, Loader=loader), name).document()
+        return _Composer(kind(text).get_event, name).document()
     except yaml.YAMLError as error:
         line, column, message = explain(error, text)
         raise ManifestInvalid([Problem(Place(name, line, column), message)]) from None
@@ -85,13 +85,13 @@ class _Anchored(NamedTuple):
 class _Composer:
     """Builds nodes from events. One per document; its counters are what the caps look at."""
 
-    def __init__(self, events: Iterator[Any], name: str) -> None:
+    def __init__(self, next_event: Callable[[], Any], name: str) -> None:
         import yaml
 
         self._yaml = yaml
         self._scalar_event = yaml.ScalarEvent
         self._alias_event = yaml.AliasEvent
-        self._events = events
+        self._next = next_event
         self._name = name
         self._anchors: dict[str, _Anchored] = {}
         self._problems: list[Problem] = []
@@ -99,13 +99,13 @@ class _Composer:
         self._aliased = 0
 
     def document(self) -> Document:
-        events, yaml = self._events, self._yaml
-        next(events)  # the stream's start
-        if isinstance(next(events), yaml.StreamEndEvent):
+        yaml = self._yaml
+        self._next()  # the stream's start
+        if isinstance(self._next(), yaml.StreamEndEvent):
             return Document(None, ())
-        root = self._node(next(events), 0)
-        next(events)  # the document's end
-        after = next(events)
+        root = self._node(self._next(), 0)
+        self._next()  # the document's end
+        after = self._next()
         if not isinstance(after, yaml.StreamEndEvent):
             self._problem(after, "a manifest is one YAML document; another one begins here.")
         return Document(root, tuple(self._problems))
@@ -162,7 +162,7 @@ class _Composer:
             self._refuse_tag(event)
         items = Sequence()
         end = self._yaml.SequenceEndEvent
-        while type(inner := next(self._events)) is not end:
+        while type(inner := self._next()) is not end:
             items.append(self._node(inner, depth + 1))
         return items
 
@@ -172,9 +172,9 @@ class _Composer:
         entries = Mapping()
         merges: list[tuple[Any, Node]] = []
         end = self._yaml.MappingEndEvent
-        while type(inner := next(self._events)) is not end:
+        while type(inner := self._next()) is not end:
             key = self._node(inner, depth + 1)
-            node = self._node(next(self._events), depth + 1)
+            node = self._node(self._next(), depth + 1)
             if not isinstance(key, Text):
                 message = "a list or mapping cannot be a key; put quotes round text that begins with [ or {."
                 self._problem(inner, message)

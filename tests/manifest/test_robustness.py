@@ -43,7 +43,7 @@ TEXTS = st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join)
 BYTES = st.one_of(st.binary(max_size=200), TEXTS.map(str.encode), st.text(max_size=100).map(str.encode))
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kind=st.sampled_from(KINDS), data=BYTES, unvalidated=st.booleans())
 @example(kind="yaml", data=b"- &a [*a]", unvalidated=False)
 @example(kind="yaml", data=b"? {a: 1}\n: b", unvalidated=False)
