@@ -25,6 +25,7 @@ SEPARATOR = " · "
 INDENT = "  "
 WIDEST = 120
 SHOWN_HOLDS = 2
+NARROWEST_BAR = 8
 
 _STYLES = {"downloaded": "green", "failed": "red", "doubt": "yellow"}
 
@@ -83,11 +84,14 @@ def _lines(view: View, now: float, width: int) -> Iterator[tuple[str, str]]:
         yield f"and {view.more_downloads:,} more downloads", "dim"
 
 
-def _bar(view: View, width: int) -> Table:
+def _bar(view: View, width: int) -> RenderableType:
     done = f"{view.settled:,} of {view.total:,}"
-    bar = ProgressBar(total=max(1, view.total), completed=view.settled, width=max(4, width - len(done) - 4))
-    row = Table.grid(padding=(0, 2, 0, 0))
-    row.add_row(bar, Text(done, no_wrap=True))
+    room = width - len(done) - 2
+    if room < NARROWEST_BAR:
+        return Text(cut(done, width), no_wrap=True)
+    row = Table.grid(padding=0)
+    bar = ProgressBar(total=max(1, view.total), completed=view.settled, width=room)
+    row.add_row(bar, Text(f"  {done}", no_wrap=True))
     return row
 
 

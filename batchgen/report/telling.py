@@ -184,7 +184,7 @@ def pace_parts(view: View) -> list[str]:
     if view.per_minute is not None:
         parts.append(f"{view.per_minute:.1f} finished/min" if view.per_minute < 100 else f"{view.per_minute:,.0f}/min")
     if view.left_s:
-        parts.append(f"about {_rounded(view.left_s)} left")
+        parts.append(f"{_rounded(view.left_s)} left")
     if view.spent or not view.unpriced:
         parts.append(f"{dollars(view.spent)} spent")
     if view.unpriced:
@@ -195,8 +195,9 @@ def pace_parts(view: View) -> list[str]:
 def _rounded(seconds: float) -> str:
     """An estimate with no more digits than it deserves."""
     if seconds < 60:
-        return "1 min"
-    return duration(60 * round(seconds / 60)) if seconds < 7200 else duration(600 * round(seconds / 600))
+        return "less than 1 min"
+    step = 60 if seconds < 7200 else 600
+    return f"about {duration(step * round(seconds / step))}"
 
 
 def summary_line(view: View, now: float) -> str:
