@@ -60,6 +60,7 @@ LOSSY: list[tuple[dict[str, Any], object]] = [
     ({"type": "number"}, "1_000"),
     ({"type": "number"}, "٣"),
     ({"type": "number"}, "1e999"),
+    ({"type": "number"}, "9" * 65),
     ({"type": "number"}, True),
     ({"type": "integer"}, "5.5"),
     ({"type": "boolean"}, "maybe"),

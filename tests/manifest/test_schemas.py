@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -103,6 +105,30 @@ BROKEN = [
 def test_a_schema_that_cannot_be_used_is_said_to_be_so_and_nothing_is_fetched(tmp_path: Path, schema: str) -> None:
     with pytest.raises(UsageProblem, match=r"schema\.json"):
         runs(tmp_path, "yaml", "- {model: m, prompt: x}\n", given(tmp_path, schema))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_reference_to_another_host_is_never_fetched(tmp_path: Path) -> None:
+    """jsonschema by itself would ask the host, with no more than a warning."""
+    asked: list[str] = []
+
+    class Host(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # the name that http.server looks for
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class's own name)
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Host) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            schema = {"$ref": f"http://127.0.0.1:{server.server_address[1]}/schema.json"}
+            with pytest.raises(UsageProblem, match=r"schema\.json cannot be used"):
+                runs(tmp_path, "yaml", "- {model: m, prompt: x}\n", given(tmp_path, schema))
+        finally:
+            server.shutdown()
+    assert asked == []
 
 
 def test_a_schema_file_that_is_missing_is_a_usage_problem(tmp_path: Path) -> None:
