@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from batchgen.store import journal as journal_module
 from batchgen.store import ledger as ledger_module
 from batchgen.store import reading
 from batchgen.store.document import Header
-from batchgen.store.journal import read_journal
+from batchgen.store.journal import JournalRead, read_journal
 from batchgen.store.ledger import Ledger, locked, open_ledger, read_state
 from batchgen.store.paths import StatePaths
 from tests.core.samples import AT, KEY, created, doubted, intended, planned, ways
@@ -389,6 +389,57 @@ async def test_a_reader_never_fails_nor_goes_back_while_the_writer_opens_folds_a
             stop.set()
     assert seen == sorted(seen)
     assert len(seen) > 5
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+    """Lets something happen once, after a reader has read the state and before it reads the journal."""
+    todo = [act]
+
+    def read_journal_later(path: Path) -> JournalRead | None:
+        if todo:
+            todo.pop()()
+        return read_journal(path)
+
+    monkeypatch.setattr(reading, "read_journal", read_journal_later)
+
+
+async def test_a_reader_that_meets_the_end_of_a_session_sees_the_end_and_not_the_beginning(
+    paths: StatePaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_ledger(paths, HEADER) as ledger:
+        await ledger.record(planned())
+        begun = {file: file.read_bytes() for file in (paths.state, paths.journal)}
+    ended = paths.state.read_bytes()
+    for file, data in begun.items():
+        file.write_bytes(data)
+
+    def end() -> None:
+        (tmp_path / "new").write_bytes(ended)
+        (tmp_path / "new").replace(paths.state)
+        paths.journal.unlink()
+
+    meanwhile(monkeypatch, end)
+    document = read_state(paths)
+    assert document is not None
+    assert list(document.records) == ["lamp"]
+
+
+async def test_a_reader_that_meets_the_first_session_takes_it_for_no_damage(
+    paths: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_ledger(paths, HEADER) as ledger:
+        await ledger.record(planned())
+        begun = {file: file.read_bytes() for file in (paths.state, paths.journal)}
+    paths.state.unlink()
+
+    def begin() -> None:
+        for file, data in begun.items():
+            file.write_bytes(data)
+
+    meanwhile(monkeypatch, begin)
+    document = read_state(paths)
+    assert document is not None
+    assert list(document.records) == ["lamp"]
 
 
 def test_a_state_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
