@@ -54,7 +54,7 @@ def money_words(money: Money) -> str:
 def _spent(money: Money) -> str:
     if money.spent or not (money.unpriced or money.doubtful_runs):
         return f"{dollars(money.spent)} spent"
-    return "the amount spent is unknown" if money.unpriced else "nothing else spent"
+    return "the amount spent is unknown" if money.unpriced else "nothing spent for sure"
 
 
 def money_json(money: Money) -> dict[str, int]:

@@ -152,9 +152,9 @@ def next_steps(records: Collection[Record], commands: Commands, stopped: Failure
     if unfinished := with_status(records, *UNFINISHED):
         # Without a limit the same command would spend more than was ever allowed; the new one is the user's to name.
         limit = ("--max-cost", "USD") if stopped and stopped.code == "max_cost" else ()
-        steps.append((f"Go on with the {counted(len(unfinished), 'unfinished run')}", commands.run(*limit)))
+        steps.append((f"Go on with {counted(len(unfinished), 'unfinished run')}", commands.run(*limit)))
     if failed := with_status(records, Status.FAILED):
-        label = f"Render the {counted(len(failed), 'failed run')} anew, at the price of new ones"
+        label = f"Render {counted(len(failed), 'failed run')} anew, at the price of new ones"
         steps.append((label, commands.run("--retry-failed")))
     return steps
 
