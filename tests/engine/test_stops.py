@@ -1,0 +1,243 @@
+"""Stops: signals, deadlines and a state that cannot be written. No id is lost, and nothing is paid twice."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from batchgen.core.outcome import CTRL_C, TERMINATED
+from batchgen.core.polling import PollPolicy
+from batchgen.core.window import Rate
+from batchgen.engine.notices import Lost, Stopping
+from batchgen.records import Status
+from tests.engine.rig import Options, Oracle, Session, rehearsal, runs
+
+pytestmark = pytest.mark.anyio
+
+
+async def ends(session: Session, when: Callable[[], bool], *acts: Callable[[], object]) -> int:
+    """The batch's exit code, after the acts are done as soon as it holds."""
+    codes: list[int] = []
+
+    async def go() -> None:
+        codes.append(await session.run())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(go)
+        await session.until(when)
+        for act in acts:
+            act()
+    return codes[0]
+
+
+async def resumes(service: Oracle, count: int, *, posts: int, prompt: str = "") -> None:
+    """The same command once more: the rest is submitted, and everything ends downloaded."""
+    async with service.session(runs(count, prompt)) as session:
+        assert await session.run() == 0
+        await service.holds(session.records())
+        assert await service.posts() == posts
+
+
+async def test_a_drain_saves_the_id_of_every_open_post(tmp_path: Path) -> None:
+    """Sixteen POSTs wait for answers that come 5 s later; Ctrl-C: no new POST, and all sixteen ids are saved."""
+    with anyio.fail_after(400):
+        async with rehearsal(tmp_path, "created-hang=5") as service, service.session(runs(40)) as session:
+            code = await ends(session, lambda: len(session.service.begun) == 16, lambda: session.batch.drain(CTRL_C))
+            assert code == 130
+            assert session.count(Status.SUBMITTED) == await service.posts() == 16
+            assert session.count(Status.PENDING) == 24
+            assert not session.service.of("GET")
+            await service.holds(session.records())
+
+
+async def test_a_second_signal_leaves_what_is_open_in_doubt_on_disk(tmp_path: Path) -> None:
+    """Cut short, an open POST is in doubt and says why; the next session sends no second one."""
+    with anyio.fail_after(400):
+        async with rehearsal(tmp_path, "created-hang=3600") as service:
+            async with service.session(runs(20)) as session:
+                code = await ends(
+                    session,
+                    lambda: len(session.service.begun) == 16,
+                    lambda: session.batch.drain(CTRL_C),
+                    session.batch.leave_now,
+                )
+                assert code == 130
+                begun = sum(one.exchange.begun for one in session.service.begun)
+                assert session.count(Status.IN_DOUBT) == begun
+                await service.holds(session.records())
+                open_ids = {name for name, r in session.records().items() if r.status is Status.IN_DOUBT}
+                assert all("stopped" in str(session.records()[name].error) for name in open_ids)
+            before = await service.posts()
+        async with (
+            rehearsal(tmp_path) as service,
+            service.session(runs(20)) as session,
+        ):
+            assert await session.run() == 4
+            assert {name for name, r in session.records().items() if r.status is Status.IN_DOUBT} == open_ids
+            assert await service.posts() == 20 - len(open_ids)
+            assert before <= len(open_ids)  # of some the service saw the connection alone
+
+
+async def test_a_drain_that_takes_too_long_ends_by_itself(tmp_path: Path) -> None:
+    """25 s after the first signal what is still open is cut short, as by a second one."""
+    with anyio.fail_after(400):
+        async with (
+            rehearsal(tmp_path, "created-hang=3600") as service,
+            service.session(runs(3)) as session,
+            anyio.create_task_group() as signals,
+        ):
+            drained = anyio.current_time()
+            code = await ends(
+                session,
+                lambda: sum(one.exchange.begun for one in session.service.begun) == 3,
+                lambda: session.batch.drain(TERMINATED),
+                lambda: signals.start_soon(session.batch.leave_after_deadline),
+            )
+            assert code == 143
+            assert anyio.current_time() - drained >= 25
+            assert session.count(Status.IN_DOUBT) == 3
+
+
+@pytest.mark.parametrize("fault", ["run-slow=50", "poll-hang=3600", "poll-500", "poll-429=600", "poll-403"])
+async def test_a_drain_ends_every_wait_at_once(tmp_path: Path, fault: str) -> None:
+    """Polls, their backoff and the waits at the gate and for a key hold up no stop; the runs go on next time."""
+    with anyio.fail_after(400):
+        async with rehearsal(tmp_path, fault) as service:
+            async with service.session(runs(8)) as session:
+                code = await ends(
+                    session, lambda: len(session.service.of("GET")) > 0, lambda: session.batch.drain(CTRL_C)
+                )
+                assert code == 130
+                assert not any(place for place in session.desk.dispatcher.lanes if place.window.in_flight)
+                await service.holds(session.records())
+            posted = await service.posts()
+        async with rehearsal(tmp_path) as service:
+            await resumes(service, 8, posts=8 - posted)
+
+
+async def test_a_drain_at_the_gate_leaves_the_rest_pending(tmp_path: Path) -> None:
+    """A Retry-After of an hour does not hold up a stop, and the batch ends by the signal, not by the account."""
+    with anyio.fail_after(400):
+        async with rehearsal(tmp_path, "post-429=3600") as service, service.session(runs(5)) as session:
+            code = await ends(
+                session, lambda: session.desk.dispatcher.gate.in_row > 0, lambda: session.batch.drain(CTRL_C)
+            )
+            assert code == 130
+            assert session.count(Status.PENDING) == 5
+
+
+async def test_a_drain_lets_a_download_that_has_begun_end(tmp_path: Path) -> None:
+    """Videos that are coming in are kept whole; no new download begins."""
+    with anyio.fail_after(400):
+        async with rehearsal(tmp_path, "file-hang=3") as service, service.session(runs(5), Options(downloads=2)) as one:
+            code = await ends(
+                one,
+                lambda: one.desk.downloads.borrowed_tokens == 2 and one.count(Status.SUCCEEDED) == 5,
+                lambda: one.batch.drain(CTRL_C),
+            )
+            assert code == 130
+            assert (one.count(Status.DOWNLOADED), one.count(Status.SUCCEEDED)) == (2, 3)
+            assert len(list((tmp_path / "videos").iterdir())) == 2
+
+
+async def test_a_second_signal_cuts_downloads_short(tmp_path: Path) -> None:
+    """A download that will not end is left; its run stays succeeded."""
+    with anyio.fail_after(400):
+        async with rehearsal(tmp_path, "file-hang=3600") as service, service.session(runs(3)) as session:
+            code = await ends(
+                session,
+                lambda: session.desk.downloads.borrowed_tokens == 3,
+                lambda: session.batch.drain(CTRL_C),
+                session.batch.leave_now,
+            )
+            assert code == 130
+            assert session.count(Status.SUCCEEDED) == 3
+
+
+async def test_a_signal_before_the_batch_begins_sends_nothing(tmp_path: Path) -> None:
+    """Ctrl-C while the plan is made: not one request."""
+    with anyio.fail_after(400):
+        async with rehearsal(tmp_path) as service, service.session(runs(5)) as session:
+            session.batch.drain(CTRL_C)
+            assert await session.run() == 130
+            assert session.service.begun == []
+
+
+@pytest.mark.parametrize("posts", [1, 5, 16])
+async def test_ids_survive_a_state_that_cannot_be_written_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, posts: int
+) -> None:
+    """The disk fills up while POSTs are open: no POST follows, and each id is told to the person who watches."""
+    real = os.fsync
+
+    def full(_fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with anyio.fail_after(400):
+        async with (
+            rehearsal(tmp_path, "created-hang=2") as service,
+            service.session(runs(30), Options(concurrency=posts)) as session,
+        ):
+            code = await ends(
+                session,
+                lambda: len([one for one in session.service.begun if one.exchange.begun]) == posts,
+                lambda: monkeypatch.setattr("batchgen.store.journal.os.fsync", full),
+            )
+            monkeypatch.setattr(os, "fsync", real)
+            assert code == 5
+            assert await service.posts() == posts
+            paid = {run["id"] for run in (await service.books())["runs"]}
+            told = {notice.run_id for notice in session.heard if isinstance(notice, Lost)}
+            assert told == paid
+            assert [notice.reason.code for notice in session.heard if isinstance(notice, Stopping)] == ["state"]
+
+
+async def test_the_emergency_file_takes_an_id_that_the_journal_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal's disk call fails once, and nothing else does: the id is in the file beside the state."""
+    real, calls = os.ftruncate, []
+
+    def broken(fd: int, data: object) -> int:
+        calls.append(fd)
+        raise OSError(errno.EIO, "Input/output error")
+
+    with anyio.fail_after(400):
+        async with rehearsal(tmp_path, "created-hang=2") as service:
+            async with service.session(runs(2), Options(concurrency=1)) as session:
+                code = await ends(
+                    session,
+                    lambda: any(one.exchange.begun for one in session.service.begun),
+                    lambda: monkeypatch.setattr("batchgen.store.journal.write_all", broken),
+                )
+                assert code == 5
+                lines = (tmp_path / "lamps.state.json.emergency").read_text().splitlines()
+                paid = [run["id"] for run in (await service.books())["runs"]]
+                assert [json.loads(line)["run_id"] for line in lines] == paid
+            monkeypatch.undo()
+            assert os.ftruncate is real
+            async with service.session(runs(2), Options(policy=PollPolicy(shortest_s=0.2))) as session:
+                assert await session.run() == 4
+                assert session.statuses() == {"r0": Status.IN_DOUBT, "r1": Status.DOWNLOADED}
+
+
+async def test_stopping_again_and_again_pays_nothing_twice(tmp_path: Path) -> None:
+    """A batch that is interrupted every few seconds, softly and hard, still ends with each run known or in doubt."""
+    with anyio.fail_after(2000):
+        async with rehearsal(tmp_path, "created-hang=1") as service:
+            for turn in range(8):
+                async with service.session(runs(30), Options(rate=Rate(20, 5.0))) as session:
+                    acts = [lambda s=session: s.batch.drain(CTRL_C)] + [session.batch.leave_now] * (turn % 2)
+                    target = 2 + turn
+                    await ends(session, lambda s=session, n=target: len(s.service.begun) >= n, *acts)
+                    await service.holds(session.records())
+            async with service.session(runs(30)) as session:
+                assert await session.run() in (0, 4)
+                await service.holds(session.records())
+                assert session.count(Status.DOWNLOADED) + session.count(Status.IN_DOUBT) == 30
