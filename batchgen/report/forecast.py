@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from batchgen.core.cost import Prices
 from batchgen.core.plan import FOLLOWS, SENDS, Plan
+from batchgen.core.polling import Spec, spec_of
 from batchgen.models import registry
 from batchgen.records import Record, Run
 
@@ -36,38 +39,67 @@ class Forecast:
 def forecast(plan: Plan, prices: Prices, requests_per_second: float) -> Forecast:
     """Adds up what the plan would submit. `requests_per_second`: what the windows of all keys allow together."""
     sends = [step.run for step in plan.of(*SENDS) if step.run]
-    follows = plan.of(*FOLLOWS)
-    learned = [price for run in sends if prices.learned(run.model, run.input) and (price := _price(prices, run))]
-    ranges = [_range(prices, run) for run in sends if not prices.learned(run.model, run.input)]
-    known = [found for found in ranges if found]
+    follows = [step.record for step in plan.of(*FOLLOWS) if step.record]
     requests = REQUESTS_A_SUBMISSION * len(sends) + REQUESTS_A_RESUMED_RUN * len(follows)
+    cost = _Cost(prices)
+    # Runs of one kind cost the same, and an estimate is slow to make: once for each kind.
+    for runs in _kinds(sends).values():
+        cost.add(runs[0], len(runs))
     return Forecast(
-        learned_runs=len(sends) - len(ranges),
-        learned=sum(learned),
-        estimated_runs=len(known),
-        least=sum(least for least, _ in known),
-        most=sum(most for _, most in known),
-        unknown_runs=len(ranges) - len(known),
+        learned_runs=cost.learned_runs,
+        learned=cost.learned,
+        estimated_runs=cost.estimated_runs,
+        least=cost.least,
+        most=cost.most,
+        unknown_runs=len(sends) - cost.learned_runs - cost.estimated_runs,
         requests=requests,
         window_s=requests / requests_per_second if math.isfinite(requests_per_second) else 0.0,
-        latency=_latency([*sends, *(step.record for step in follows if step.record)]),
+        latency=_latency([runs[0] for runs in _kinds([*sends, *follows]).values()]),
     )
 
 
-def _price(prices: Prices, run: Run) -> int | None:
-    return prices.of(run.model, run.input)
+Kind = TypeVar("Kind", bound=Run | Record)
 
 
-def _range(prices: Prices, run: Run) -> tuple[int, int] | None:
+def _kinds(runs: Iterable[Kind]) -> dict[Spec, list[Kind]]:
+    kinds: dict[Spec, list[Kind]] = {}
+    for run in runs:
+        kinds.setdefault(spec_of(run.model, run.input), []).append(run)
+    return kinds
+
+
+@dataclass(slots=True)
+class _Cost:
+    """The sums as they grow."""
+
+    prices: Prices
+    learned_runs: int = 0
+    learned: int = 0
+    estimated_runs: int = 0
+    least: int = 0
+    most: int = 0
+
+    def add(self, run: Run, number: int) -> None:
+        """Counts so many runs of the kind that this one is of."""
+        price = self.prices.of(run.model, run.input)
+        if price is not None and self.prices.learned(run.model, run.input):
+            self.learned_runs += number
+            self.learned += price * number
+        elif between := _range(run, price):
+            self.estimated_runs += number
+            self.least += between[0] * number
+            self.most += between[1] * number
+
+
+def _range(run: Run, price: int | None) -> tuple[int, int] | None:
     """The bundled estimate, as a range where the service's defaults, which are not documented, decide."""
-    price = _price(prices, run)
     if price is not None:
         return price, price
     model = registry.get(run.model)
     return model.price_range_micro_usd(run.input) if model else None
 
 
-def _latency(runs: list[Run | Record]) -> tuple[float, float] | None:
+def _latency(runs: Sequence[Run | Record]) -> tuple[float, float] | None:
     """How long the slowest kind of run usually takes: all have to wait for it once."""
     models = ((registry.get(run.model), run.input) for run in runs)
     usual = [found for model, given in models if model and (found := model.usual_seconds(given))]

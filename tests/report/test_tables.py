@@ -89,6 +89,19 @@ def test_an_unknown_price_is_never_zero_dollars() -> None:
     assert data["estimate"]["least_micro_usd"] is None
 
 
+def test_an_estimate_is_made_once_for_each_kind_of_run() -> None:
+    asked: list[str] = []
+
+    def ask(model: str, given: Any) -> int:
+        asked.append(given["prompt"])
+        return 40_000
+
+    plan = plan_of(*(run(f"r{n}", duration=("4", "8")[n % 2]) for n in range(1000)))
+    outlook = forecast(plan, Prices((), ask), 2)
+    assert asked == ["a r0", "a r1"]
+    assert (outlook.estimated_runs, outlook.least, outlook.most) == (1000, 40_000_000, 40_000_000)
+
+
 def test_a_sum_does_not_hide_what_is_unknown() -> None:
     assert "Estimated price of 2 submissions: $0.048, and an unknown part" in text_of(
         plan_of(run("a", **PRICED), run("b", "hailuo/pro"))
