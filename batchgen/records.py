@@ -137,9 +137,13 @@ class Record:
         return sum(cost for cost in known if cost) if known else None
 
 
+# json.dumps builds an encoder at each call, which costs as much again as the encoding of a row.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def canonical_json(value: object) -> str:
     """The one spelling of a JSON value that is hashed: sorted keys, no spaces, characters as they are."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def sha256_of(value: object) -> str:
