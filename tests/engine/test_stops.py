@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -34,6 +35,10 @@ async def ends(session: Session, when: Callable[[], bool], *acts: Callable[[], o
         for act in acts:
             act()
     return codes[0]
+
+
+def _has_begun(session: Session, count: int) -> bool:
+    return len(session.service.begun) >= count
 
 
 async def resumes(service: Oracle, count: int, *, posts: int, prompt: str = "") -> None:
@@ -233,9 +238,8 @@ async def test_stopping_again_and_again_pays_nothing_twice(tmp_path: Path) -> No
         async with rehearsal(tmp_path, "created-hang=1") as service:
             for turn in range(8):
                 async with service.session(runs(30), Options(rate=Rate(20, 5.0))) as session:
-                    acts = [lambda s=session: s.batch.drain(CTRL_C)] + [session.batch.leave_now] * (turn % 2)
-                    target = 2 + turn
-                    await ends(session, lambda s=session, n=target: len(s.service.begun) >= n, *acts)
+                    acts = [partial(session.batch.drain, CTRL_C), session.batch.leave_now][: 1 + turn % 2]
+                    await ends(session, partial(_has_begun, session, 2 + turn), *acts)
                     await service.holds(session.records())
             async with service.session(runs(30)) as session:
                 assert await session.run() in (0, 4)
