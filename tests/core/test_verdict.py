@@ -334,14 +334,14 @@ outcomes = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(outcomes, st.booleans())
 def test_any_outcome_has_a_verdict_and_no_exception(outcome: Outcome, trust: bool) -> None:
     assert isinstance(judge_post(outcome, trust_5xx=trust), v.PostVerdict)
     assert isinstance(judge_get(outcome, "run_1"), v.GetVerdict)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(outcomes)
 def test_only_what_surely_created_nothing_may_be_sent_again(outcome: Outcome) -> None:
     verdict = judge_post(outcome)

@@ -78,15 +78,13 @@ def test_any_changed_byte_gives_a_beginning_of_the_true_events_or_a_refusal(path
     data = written(path, *((event,) for event in EVENTS))
     refused = 0
     for at in range(len(data)):
-        for change in (0x01, 0x20, 0x80, data[at], data[at] ^ 0x0A):  # the last two make it a zero and a newline
-            if change == 0:
-                continue
+        for change in (0x20, data[at] ^ 0x0A or 0x01):  # the second makes it a newline, or no newline
             bad = bytearray(data)
             bad[at] ^= change
             got = events_of(path, bytes(bad))
             refused += got is None
             assert got is None or got == EVENTS[: len(got)], (at, change)
-    assert refused > 0.7 * 5 * len(data)
+    assert refused > 0.7 * 2 * len(data)
 
 
 def test_a_changed_byte_before_the_last_write_is_always_refused(path: Path) -> None:
