@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from batchgen import events as ev
 from batchgen.errors import StateDamaged, StateNewer, StateProblem
 from batchgen.records import Record, Status
 from batchgen.store.document import Document, Header, decode_document, encode_document
-from tests.core.samples import MODEL, after, created, failed, in_status, intended, planned
+from tests.core.samples import AT, MODEL, WHY, after, created, failed, in_status, intended, planned
 
 PATH = Path("batch.state.json")
 HEADER = Header("https://runbase.net/api/v1", "batch.yaml", "ab" * 32, "2026-01-02T03:04:05.678Z", 7)
@@ -35,6 +36,13 @@ def test_records_in_every_status_come_back_as_they_were() -> None:
     document = read(written(records))
     assert document.header == HEADER
     assert list(document.records.values()) == records
+
+
+@pytest.mark.parametrize("last", [ev.Rejected(id="lamp", at=AT, failure=WHY), created(cost=0)], ids=lambda e: e.name)
+def test_a_cost_of_nothing_comes_back_as_nothing_and_not_as_unknown(last: ev.Event) -> None:
+    record = after(planned(), intended(), last)
+    assert record.attempts[0].cost_micro_usd == 0
+    assert read(written([record])).records == {"lamp": record}
 
 
 def test_odd_texts_and_several_attempts_come_back() -> None:
