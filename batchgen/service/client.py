@@ -151,13 +151,21 @@ async def _perform(client: httpx.AsyncClient, asked: _Request, timeout: httpx.Ti
             finally:
                 with anyio.CancelScope(shield=True):
                     await response.aclose()
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError, ValueError) as problem:
-        exchange.unusable = True
-        # The text of such an error may show a header, and with it the key.
-        exchange.problem = f"The request cannot be made: the base URL or the key's text is no use ({_name(problem)})."
+    except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as problem:
+        _cannot_be_made(exchange, problem)
     except (httpx.HTTPError, httpx.StreamError, OSError) as problem:
         exchange.unusable = _bad_certificate(problem)
         exchange.problem = _words(problem)
+    except (
+        Exception
+    ) as problem:  # InvalidURL, UnicodeError, OverflowError for a port…: once begun, it is lost all the same
+        _cannot_be_made(exchange, problem)
+
+
+def _cannot_be_made(exchange: Exchange, problem: Exception) -> None:
+    """The text of such an error may show a header, and with it the key: it is not passed on."""
+    exchange.unusable = True
+    exchange.problem = f"The request cannot be made: the base URL or the key's text is no use ({_name(problem)})."
 
 
 async def _read(response: httpx.Response, exchange: Exchange) -> None:

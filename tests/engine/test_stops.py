@@ -238,8 +238,8 @@ async def test_stopping_again_and_again_pays_nothing_twice(tmp_path: Path) -> No
         async with rehearsal(tmp_path, "created-hang=1") as service:
             for turn in range(8):
                 async with service.session(runs(30), Options(rate=Rate(20, 5.0))) as session:
-                    acts = [partial(session.batch.drain, CTRL_C), session.batch.leave_now][: 1 + turn % 2]
-                    await ends(session, partial(_has_begun, session, 2 + turn), *acts)
+                    acts: list[Callable[[], object]] = [partial(session.batch.drain, CTRL_C), session.batch.leave_now]
+                    await ends(session, partial(_has_begun, session, 2 + turn), *acts[: 1 + turn % 2])
                     await service.holds(session.records())
             async with service.session(runs(30)) as session:
                 assert await session.run() in (0, 4)
