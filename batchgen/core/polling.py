@@ -172,5 +172,7 @@ def _counted(watch: Watch, verdict: GetVerdict, now: float) -> Watch:
     if isinstance(verdict, Missing):
         since = now if watch.missing_since is None else watch.missing_since
         return replace(polled, errors=watch.errors + 1, missing_since=since)
-    empties = watch.empties + 1 if isinstance(verdict, ReadyEmpty) else watch.empties
-    return replace(polled, errors=0, missing_since=None, empties=empties)
+    if isinstance(verdict, ReadyEmpty):
+        # Backed off like an error: URLs that come a moment after the success get half a minute to do so.
+        return replace(polled, errors=watch.errors + 1, missing_since=None, empties=watch.empties + 1)
+    return replace(polled, errors=0, missing_since=None)

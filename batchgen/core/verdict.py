@@ -137,7 +137,6 @@ GetVerdict = StillRunning | Ready | ReadyEmpty | Ended | PollAgain | PauseKey | 
 
 # --------------------------------------------------------------------------------------------------------- tables
 
-NOT_FINAL = frozenset({"pending", "queued", "processing", "running"})
 SUCCEEDED = frozenset({"succeeded"})
 PLAINLY_ENDED = frozenset({"failed", "canceled", "cancelled", "expired"})
 USAGE_EXCEEDED = "usage_exceeded"

@@ -35,7 +35,8 @@ class StatePaths:
 def state_paths(manifest: Path, chosen: Path | None, *, sandbox: bool) -> StatePaths:
     """The state that belongs to a manifest. A rehearsal has one of its own: it must never pass for the real thing."""
     if chosen is not None:
-        return StatePaths(chosen)
+        # A fold renames a new file into place, which would replace a link and leave the state that it names behind.
+        return StatePaths(chosen.resolve() if chosen.is_symlink() else chosen)
     return StatePaths(manifest.with_name(f"{manifest.stem}{'.sandbox' if sandbox else ''}.state.json"))
 
 

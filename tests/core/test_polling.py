@@ -52,6 +52,13 @@ def test_the_fifth_answer_without_a_video_ends_the_run_whatever_comes_between() 
     assert after(*steps, (9.0, EMPTY)) == p.ComeToNothing(p.NO_OUTPUT, refunded=False)
 
 
+def test_answers_without_a_video_are_asked_for_again_later_and_later() -> None:
+    twice = watched(after((0.0, EMPTY), (1.0, EMPTY)))
+    due = p.next_poll(twice, 1.0, p.Usual(40.0, 50.0), POLICY, 0.0)
+    once = p.next_poll(watched(after((1.0, EMPTY))), 1.0, p.Usual(40.0, 50.0), POLICY, 0.0)
+    assert due.ready_at > once.ready_at > 1.0
+
+
 def test_a_run_that_is_not_found_is_failed_only_after_ten_minutes_of_it() -> None:
     assert isinstance(after((100.0, GONE), (699.0, GONE)), p.Continue)
     assert after((100.0, GONE), (400.0, GONE), (700.0, GONE)) == p.ComeToNothing(p.NOT_FOUND, refunded=False)
