@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -37,10 +36,12 @@ class Forecast:
 
 
 def forecast(plan: Plan, prices: Prices, requests_per_second: float) -> Forecast:
-    """Adds up what the plan would submit. `requests_per_second`: what the windows of all keys allow together."""
+    """Adds up what the plan would submit. `requests_per_second`: what the windows of all keys allow together;
+    infinity without a limit."""
     sends = [step.run for step in plan.of(*SENDS) if step.run]
     follows = [step.record for step in plan.of(*FOLLOWS) if step.record]
     requests = REQUESTS_A_SUBMISSION * len(sends) + REQUESTS_A_RESUMED_RUN * len(follows)
+    everything: list[Run | Record] = [*sends, *follows]
     cost = _Cost(prices)
     # Runs of one kind cost the same, and an estimate is slow to make: once for each kind.
     for runs in _kinds(sends).values():
@@ -53,8 +54,8 @@ def forecast(plan: Plan, prices: Prices, requests_per_second: float) -> Forecast
         most=cost.most,
         unknown_runs=len(sends) - cost.learned_runs - cost.estimated_runs,
         requests=requests,
-        window_s=requests / requests_per_second if math.isfinite(requests_per_second) else 0.0,
-        latency=_latency([runs[0] for runs in _kinds([*sends, *follows]).values()]),
+        window_s=requests / requests_per_second,
+        latency=_latency([runs[0] for runs in _kinds(everything).values()]),
     )
 
 

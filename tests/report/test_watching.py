@@ -29,6 +29,14 @@ def test_a_change_moves_a_run_from_one_count_to_the_next() -> None:
     assert tally.view(2).settled == 1
 
 
+def test_a_change_of_a_run_that_is_not_meant_changes_only_the_money() -> None:
+    tally = Tally(by_id(record("a"), record("other")), {"a"})
+    tally.heed(submitted("other"), 1)
+    view = tally.view(1)
+    assert dict(view.counts) == {Status.PENDING: 1}
+    assert view.spent == 48_000
+
+
 def test_the_ledger_changing_its_records_beforehand_does_not_matter() -> None:
     records = by_id(record("a"))
     tally = Tally(records, {"a"})
