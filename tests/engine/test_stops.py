@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,11 +13,14 @@ from pathlib import Path
 import anyio
 import pytest
 
+from batchgen import events as ev
+from batchgen.core.gate import Gate
 from batchgen.core.outcome import CTRL_C, TERMINATED
 from batchgen.core.polling import PollPolicy
 from batchgen.core.window import Rate
 from batchgen.engine.notices import Lost, Stopping
-from batchgen.records import Status
+from batchgen.engine.signals import taking_signals
+from batchgen.records import Failure, Record, Status
 from tests.engine.rig import Options, Oracle, Session, rehearsal, runs
 
 pytestmark = pytest.mark.anyio
@@ -245,3 +249,65 @@ async def test_stopping_again_and_again_pays_nothing_twice(tmp_path: Path) -> No
                 assert await session.run() in (0, 4)
                 await service.holds(session.records())
                 assert session.count(Status.DOWNLOADED) + session.count(Status.IN_DOUBT) == 30
+
+
+@pytest.mark.parametrize("by_signal", [True, False])
+async def test_a_stop_while_an_intent_is_written_sends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_signal: bool
+) -> None:
+    """Between the intent and the POST lies a disk: what closes in that time keeps the POST from going."""
+    with anyio.fail_after(400):
+        async with rehearsal(tmp_path) as service, service.session(runs(3)) as session:
+            write = session.desk.ledger.record
+
+            async def stop_then(event: ev.Event) -> Record:
+                record = await write(event)
+                if isinstance(event, ev.Intended) and by_signal:
+                    session.batch.drain(CTRL_C)
+                elif isinstance(event, ev.Intended):
+                    session.desk.dispatcher.stop_submissions(Failure("insufficient_balance", "no"))
+                return record
+
+            monkeypatch.setattr(session.desk.ledger, "record", stop_then)
+            assert await session.run() == (130 if by_signal else 3)
+            assert session.service.begun == []
+            assert session.count(Status.PENDING) == 3
+
+
+async def test_a_gate_that_closes_while_an_intent_is_written_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run waits until the gate opens, and is then sent once."""
+    with anyio.fail_after(400):
+        async with rehearsal(tmp_path) as service, service.session(runs(1)) as session:
+            write, closed_at = session.desk.ledger.record, list[float]()
+
+            async def close_then(event: ev.Event) -> Record:
+                record = await write(event)
+                if isinstance(event, ev.Intended) and not closed_at:
+                    closed_at.append(anyio.current_time())
+                    session.desk.dispatcher.gate = Gate(opens_at=closed_at[0] + 10)
+                return record
+
+            monkeypatch.setattr(session.desk.ledger, "record", close_then)
+            assert await session.run() == 0
+            assert [post.at >= closed_at[0] + 10 for post in session.service.of("POST")] == [True]
+
+
+async def test_signals_drain_first_and_then_leave(tmp_path: Path) -> None:
+    """The process's own SIGTERM drains; a second signal cuts short; the first one decides the exit code."""
+    with anyio.fail_after(400):
+        async with (
+            rehearsal(tmp_path, "created-hang=3600") as service,
+            service.session(runs(4)) as session,
+            taking_signals() as signals,
+        ):
+            signals.hand_to(session.batch)
+            code = await ends(
+                session,
+                lambda: sum(one.exchange.begun for one in session.service.begun) == 4,
+                lambda: os.kill(os.getpid(), signal.SIGTERM),
+                lambda: os.kill(os.getpid(), signal.SIGINT),
+            )
+            assert code == 143
+            assert session.count(Status.IN_DOUBT) == 4
