@@ -36,21 +36,20 @@ def run_cli(arguments: list[str]) -> int:
     except BatchgenError as problem:
         return _show(problem)
     except BaseExceptionGroup as group:
-        problem = _only(group)
-        if isinstance(problem, BatchgenError):
-            return _show(problem)
+        inner = _only(group)
+        if isinstance(inner, BatchgenError):
+            return _show(inner)
         raise
     return 0
 
 
 def _show(problem: BatchgenError) -> int:
-    if isinstance(problem, ManifestInvalid):
-        from batchgen.report.listing import problems_text
+    from batchgen.report.listing import problems_text
+    from batchgen.report.stream import showable
 
-        click.echo(problems_text(problem.problems), err=True)
-    click.echo(f"batchgen: {problem}", err=True)
-    if problem.hint:
-        click.echo(f"  {problem.hint}", err=True)
+    lines = [problems_text(problem.problems)] if isinstance(problem, ManifestInvalid) else []
+    lines += [f"batchgen: {problem}", *([f"  {problem.hint}"] if problem.hint else [])]
+    click.echo(showable("\n".join(lines), sys.stderr), err=True)
     return problem.exit_code
 
 

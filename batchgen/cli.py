@@ -6,6 +6,7 @@ Nothing heavy is imported before a command really runs, so that `--help` stays q
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -262,9 +263,10 @@ def _target(manifest: Path, **options: Any) -> Target:
 
 def _emit(reply: Reply, as_json: bool) -> None:
     """Prints the result to stdout and ends with its exit code."""
-    if as_json:
-        click.echo(json.dumps(reply.data, ensure_ascii=False, indent=2))
-    elif reply.text:
-        click.echo(reply.text.rstrip("\n"))
+    from batchgen.report.stream import showable
+
+    text = json.dumps(reply.data, ensure_ascii=False, indent=2) if as_json else reply.text.rstrip("\n")
+    if text:
+        click.echo(showable(text, sys.stdout))
     if reply.exit_code:
         raise SystemExit(reply.exit_code)

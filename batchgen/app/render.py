@@ -11,6 +11,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import anyio
+import click
 
 from batchgen import events as ev
 from batchgen import rehearse
@@ -18,7 +19,7 @@ from batchgen.app.planning import plan_for, refuse_undecided, registry_estimate
 from batchgen.app.target import Reply, Target, base_url_of, selection_of, settings_of
 from batchgen.core.cost import Prices, money_of
 from batchgen.core.outcome import Ending, exit_code
-from batchgen.core.plan import Action, Plan, Selection
+from batchgen.core.plan import Action, Plan, Selection, Step
 from batchgen.core.polling import PollPolicy
 from batchgen.engine.batch import Batch
 from batchgen.engine.budget import Budget
@@ -107,7 +108,7 @@ async def _plan_down(ledger: Ledger, plan: Plan) -> None:
 @contextmanager
 def _watching(target: Target, records: dict[str, Record], plan: Plan, voice: Voice) -> Iterator[Notify]:
     """Shows what happens on stderr, and writes it to the log file where one is asked for."""
-    meant = {step.id for step in plan.steps if step.run}
+    meant = {step.id for step in meant_by(plan)}
     terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     tally = Tally(records, meant)
     log_path = target.options.get("log_file")
@@ -123,6 +124,8 @@ def _watching(target: Target, records: dict[str, Record], plan: Plan, voice: Voi
                 log(notice)
 
         yield notify
+    if log and log.problem:
+        click.echo(f"batchgen: the log ended early: {log.problem}", err=True)
 
 
 async def _render(
@@ -153,9 +156,14 @@ async def _render(
         return await batch.run()
 
 
+def meant_by(plan: Plan) -> list[Step]:
+    """The steps that the batch is about: rows of the manifest that were selected."""
+    return [step for step in plan.steps if step.run and step.action is not Action.UNSELECTED]
+
+
 def _reply(target: Target, ledger: Ledger, plan: Plan, ending: Ending, seconds: float) -> Reply:
     """What happened, what it cost, and how to go on."""
-    records = [ledger.records[step.id] for step in plan.steps if step.run and step.action is not Action.UNSELECTED]
+    records = [ledger.records[step.id] for step in meant_by(plan)]
     money = money_of(ledger.records.values(), Prices(ledger.records.values(), registry_estimate))
     commands = target.commands()
     return Reply(

@@ -82,7 +82,7 @@ def test_a_signal_drains_and_the_same_command_goes_on(shell: Shell, number: sign
 
 
 def test_kill_9_loses_nothing_and_submits_nothing_twice(shell: Shell) -> None:
-    """Killed again and again. A kill can hit an open POST: that run is in doubt until a person adopts or releases it."""
+    """Killed again and again. A kill can hit an open POST: such a run is in doubt until a person decides it."""
     shell.write("many.csv", many(40))
     command = ("run", "many.csv", "--sandbox", "-j", "8", *QUICK)
     videos = shell.folder / "videos" / "sandbox"
