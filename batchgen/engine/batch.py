@@ -146,8 +146,9 @@ class Batch:
         refused = next((lane.account.refusal for lane in desk.dispatcher.lanes if lane.account.polls_given_up), None)
         breaker_open = desk.dispatcher.breaker.gave_up
         by_account = None if reason is BY_SIGNAL or breaker_open or self._state_problem else reason
-        if not any(self._unsent(step) for step in self._plan.of(*SENDS)):
-            by_account = None
+        sent = (desk.ledger.records[step.id].status for step in self._plan.of(*SENDS))
+        if Status.PENDING not in sent:
+            by_account = None  # it was closed, but there was nothing left to send
         return Ending(
             stopped=by_account or refused,
             signal_code=self._signal_code,
@@ -155,11 +156,6 @@ class Batch:
             breaker_open=breaker_open,
             left=tuple(desk.left.items()),
         )
-
-    def _unsent(self, step: Step) -> bool:
-        """Whether a run that was to be sent was not: it waits as it did, or was never taken up."""
-        record = self._desk.ledger.records[step.id]
-        return record.status is Status.PENDING or record is step.record
 
 
 class _Place:

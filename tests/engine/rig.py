@@ -217,11 +217,11 @@ class Oracle:
         return self.served.base_url
 
     async def books(self) -> dict[str, Any]:
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=httpx.create_ssl_context()) as client:
             return dict((await client.get(f"{self.served.origin}/sandbox/ledger")).json())
 
     async def top_up(self, micro_usd: int) -> None:
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=httpx.create_ssl_context()) as client:
             await client.post(f"{self.served.origin}/sandbox/topup", json={"micro_usd": micro_usd})
 
     async def posts(self) -> int:

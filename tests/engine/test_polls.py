@@ -13,7 +13,7 @@ from batchgen.core.polling import PollPolicy
 from batchgen.core.window import Rate
 from batchgen.engine.notices import Held
 from batchgen.records import Status
-from batchgen.service.client import Deadlines
+from batchgen.service.client import Deadlines, Exchange
 from tests.engine.rig import KEY, OTHER, PRICE, Options, rehearsal, runs
 
 pytestmark = pytest.mark.anyio
@@ -137,16 +137,26 @@ async def test_a_run_is_polled_with_its_own_key(tmp_path: Path) -> None:
             await service.holds(session.records())
 
 
-@pytest.mark.parametrize("fault", ["", "[fault:poll-403]"])
-async def test_a_run_whose_key_is_not_given_now_is_left_alone(tmp_path: Path, fault: str) -> None:
+@pytest.mark.parametrize("status", [404, 401, 403])
+async def test_a_run_whose_key_is_not_given_now_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
     """Not being found, or being refused, with another key ends nothing: the run stays, and the other key works on."""
     with anyio.fail_after(400):
         async with rehearsal(tmp_path) as service:
-            first = runs(1, f"[fault:run-slow=100]{fault}")
+            first = runs(1, "[fault:run-slow=100]")
             async with service.session(first, BRIEF) as session:
                 await session.run()
                 assert session.records()["r0"].status is Status.SUBMITTED
+                foreign = session.records()["r0"].run_id
             async with service.session((*first, *runs(3)[1:]), replace(OPTIONS, keys=(OTHER,))) as session:
+                get = session.service.get
+
+                async def refuse(key: str, run_id: str, exchange: Exchange) -> None:
+                    await get(key, run_id, exchange)
+                    exchange.status = status if run_id == foreign else exchange.status
+
+                monkeypatch.setattr(session.service, "get", refuse)
                 assert await session.run() == 1
                 assert [session.records()[f"r{n}"].status for n in range(3)] == [
                     Status.SUBMITTED,
