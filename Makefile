@@ -27,7 +27,7 @@ types: .venv/test.ready
 
 tests: .venv/test.ready
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n 4
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

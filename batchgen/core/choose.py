@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from enum import Enum
 
 from batchgen.core.window import Rate
@@ -16,19 +17,38 @@ class Pick(Enum):
     NOBODY = "nobody"
 
 
-def choose(now: float, poll_urgent_at: float, *, poll_waits: bool, may_submit: bool, free: int, rate: Rate) -> Pick:
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for a key's slots: when the most urgent poll goes first (infinity where none waits), and whether a
+    submission may go. `spare_from`: the next time at which a poll that is likely to find nothing may go."""
+
+    poll_urgent_at: float
+    submission: bool
+    spare_from: float = -math.inf
+
+
+def choose(now: float, waiting: Waiting, free: int, rate: Rate) -> Pick:
     """A poll that probably finds its run done goes first: it ends a run. Then submissions: they begin one.
 
     A poll that is likely to find nothing only gets a slot that nobody will miss: a quarter of the window stays free,
-    so that a run which becomes due, or a new one, need not wait for the window to move on.
+    so that a run which becomes due, or a new one, need not wait for the window to move on; and such polls go out
+    evenly (`spare_interval_s`), because a burst of them would be followed by a window's length without any.
     """
-    if poll_waits and poll_urgent_at <= now:
+    if waiting.poll_urgent_at <= now:
         return Pick.POLL
-    if may_submit:
+    if waiting.submission:
         return Pick.SUBMISSION
-    if poll_waits and free > (rate.limit or 0) // 4:
+    if waiting.poll_urgent_at < math.inf and now >= waiting.spare_from and free > (rate.limit or 0) // 4:
         return Pick.POLL
     return Pick.NOBODY
+
+
+SPARE_SHARE = 0.75
+
+
+def spare_interval_s(rate: Rate) -> float:
+    """Seconds between two polls that are likely to find nothing: together they take three quarters of the window."""
+    return 1.0 / (SPARE_SHARE * rate.per_second)
 
 
 FEWEST_LIVE, MOST_LIVE, UNLIMITED_LIVE = 4, 1000, 200

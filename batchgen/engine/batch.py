@@ -81,9 +81,7 @@ class Batch:
                         return
                 case Status.SUCCEEDED:
                     # The place is held until a download may begin: when downloads are slow, submissions slow down too.
-                    async with desk.downloads:
-                        place.free()
-                        await fetch(desk, name, urls)
+                    await fetch(desk, name, urls, place.free)
                     return
                 case _:
                     return
@@ -145,7 +143,7 @@ class Batch:
         reason = desk.dispatcher.closed_for_good
         refused = next((lane.account.refusal for lane in desk.dispatcher.lanes if lane.account.polls_given_up), None)
         breaker_open = desk.dispatcher.breaker.gave_up
-        by_account = None if reason is BY_SIGNAL or breaker_open or self._state_problem else reason
+        by_account = None if reason in (BY_SIGNAL, desk.disk_full) or breaker_open or self._state_problem else reason
         sent = (desk.ledger.records[step.id].status for step in self._plan.of(*SENDS))
         if Status.PENDING not in sent:
             by_account = None  # it was closed, but there was nothing left to send

@@ -19,7 +19,7 @@ import anyio
 from batchgen.core import verdict as v
 from batchgen.core.account import Account
 from batchgen.core.answers import Answer, NotSent, Outcome, retry_after_s
-from batchgen.core.choose import Pick, choose
+from batchgen.core.choose import Pick, Waiting, choose, spare_interval_s
 from batchgen.core.gate import Breaker, Gate, OpenPosts
 from batchgen.core.window import Rate, Window
 from batchgen.engine.notices import Held, Notify
@@ -46,6 +46,7 @@ class Lane:
     account: Account = field(default_factory=Account)
     posts: int = 0
     polls: list[tuple[float, int, Waiter]] = field(default_factory=list)
+    spare_from: float = -math.inf
 
     def urgent_at(self) -> float:
         """When the most urgent waiting poll goes before submissions; infinity where none waits."""
@@ -250,26 +251,28 @@ class Dispatcher:
         # The key with the most room goes first, so that several keys share the work.
         for lane in sorted(self.lanes, key=lambda lane: -lane.window.free(now)):
             free = lane.window.free(now)
-            pick = Pick.NOBODY
-            if free:
-                urgent_at = lane.urgent_at()
-                pick = choose(
-                    now,
-                    urgent_at,
-                    poll_waits=urgent_at < math.inf and now >= lane.account.polls_from,
-                    may_submit=bool(self._submissions) and self._may_submit(lane, now),
-                    free=free,
-                    rate=self._rate,
-                )
+            pick = choose(now, self._waiting(lane, now), free, self._rate) if free else Pick.NOBODY
             if pick is Pick.NOBODY:
                 continue
-            waiter = heapq.heappop(lane.polls)[2] if pick is Pick.POLL else self._submissions.popleft()
+            if pick is Pick.SUBMISSION:
+                waiter = self._submissions.popleft()
+            else:
+                urgent_at, _, waiter = heapq.heappop(lane.polls)
+                if urgent_at > now:
+                    lane.spare_from = now + spare_interval_s(self._rate)
             lane.posts += pick is Pick.SUBMISSION
             lane.window.begin()
             waiter.lane = lane
             waiter.granted.set()
             return True
         return False
+
+    def _waiting(self, lane: Lane, now: float) -> Waiting:
+        return Waiting(
+            poll_urgent_at=lane.urgent_at() if now >= lane.account.polls_from else math.inf,
+            submission=bool(self._submissions) and self._may_submit(lane, now),
+            spare_from=lane.spare_from,
+        )
 
     def _may_submit(self, lane: Lane, now: float) -> bool:
         in_air = sum(lane.posts for lane in self.lanes)
@@ -284,6 +287,7 @@ class Dispatcher:
         times = [
             lane.window.grows_at(now),
             lane.urgent_at(),
+            lane.spare_from,
             lane.account.polls_from,
             lane.account.probe_at,
             self.breaker.paused_until or math.inf,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anyio
 import anyio.to_thread
 
@@ -25,10 +27,11 @@ CODES: tuple[tuple[type, str], ...] = (
 )
 
 
-async def fetch(desk: Desk, name: str, urls: tuple[str, ...] | None) -> None:
+async def fetch(desk: Desk, name: str, urls: tuple[str, ...] | None, on_begin: Callable[[], None]) -> None:
     """Downloads a run's videos, asking for fresh URLs when they are dead. The run is downloaded, failed or left.
 
-    `urls` is None where the run succeeded in an earlier session: URLs are not kept, because they expire.
+    `urls` is None where the run succeeded in an earlier session: URLs are not kept, because they expire. `on_begin`
+    is called when one of the places for downloads is taken; no place is held while the service is asked for URLs.
     """
     failure: Failure | None = None
     for _ in range(FRESH_URLS + 1):
@@ -41,7 +44,9 @@ async def fetch(desk: Desk, name: str, urls: tuple[str, ...] | None) -> None:
         if desk.disk_full:
             desk.leave(name, desk.disk_full)
             return
-        failure = await _fetch_all(desk, name, urls)
+        async with desk.downloads:
+            on_begin()
+            failure = await _fetch_all(desk, name, urls)
         if failure is None or failure is STOPPED:
             return
         if failure.code not in ("url_dead", "not_a_video"):
@@ -83,6 +88,7 @@ async def _fetch_one(desk: Desk, name: str, url: str, file_name: str) -> SavedFi
     failure = _failure_of(result)
     if isinstance(result, DiskFull):
         desk.disk_full = failure
+        desk.dispatcher.stop_submissions(failure)  # videos that cannot be kept are not worth paying for now
     return failure
 
 

@@ -8,6 +8,7 @@ import anyio
 
 from batchgen import events as ev
 from batchgen.core import polling as p
+from batchgen.core.answers import Unusable
 from batchgen.core.verdict import PauseKey, StillRunning, judge_get
 from batchgen.engine.desk import Desk
 from batchgen.engine.dispatch import Lane
@@ -87,6 +88,10 @@ async def _poll(desk: Desk, lane: Lane, record: Record, seen: p.Watch, urgent_at
         outcome = exchange.outcome()
         verdict = judge_get(outcome, record.run_id or "")
         desk.dispatcher.polled(lane, outcome, verdict, begun_at, own_key=own_key)
+    if isinstance(outcome, Unusable):  # a certificate that is refused, say: asking again changes nothing
+        failure = Failure("unusable", outcome.reason)
+        desk.dispatcher.stop_submissions(failure)
+        return p.Leave(failure)
     if isinstance(verdict, StillRunning):
         _learn_price(desk, record, verdict.cost_micro_usd)
     if isinstance(verdict, PauseKey) and not own_key:
