@@ -57,23 +57,36 @@ class Target:
         return load(self.manifest, load_options(self.options))
 
     def commands(self) -> Commands:
-        """The command lines with which a person goes on from here."""
+        """The command lines with which a person goes on from here: with the options that were given this time."""
         words = ["--sandbox"] if self.sandbox else []
-        words += _given(self.options, "state", "--state")
-        only_run = [
-            *_given(self.options, "base_url", "--base-url"),
-            *_given(self.options, "output_dir", "--output-dir"),
-        ]
-        for schema in self.options.get("schemas") or ():
-            only_run += ["--schema", schema]
-        if self.options.get("unvalidated"):
-            only_run.append("--unvalidated")
+        words += self._repeated("state")
+        only_run = [word for name in REPEATED for word in self._repeated(name)]
+        only_run += [word for schema in self.options.get("schemas") or () for word in ("--schema", schema)]
+        only_run += [word for fault in self.options.get("sandbox_faults") or () for word in ("--sandbox-fault", fault)]
+        only_run += [f"--{name}" for name in ("unvalidated", "assume-5xx-not-created") if self._is_set(name)]
         return Commands(str(self.manifest), tuple(words), tuple(only_run))
 
+    def _repeated(self, name: str) -> list[str]:
+        value = self.options.get(name)
+        return [] if value is None else [f"--{name.replace('_', '-')}", str(value)]
 
-def _given(options: Mapping[str, Any], name: str, flag: str) -> list[str]:
-    value = options.get(name)
-    return [flag, str(value)] if value else []
+    def _is_set(self, name: str) -> bool:
+        return bool(self.options.get(name.replace("-", "_")))
+
+
+# Not --max-cost, --only, --limit, --retry-failed, --changed: those decide what to do, each time anew.
+REPEATED = (
+    "base_url",
+    "output_dir",
+    "rate_limit",
+    "concurrency",
+    "run_timeout",
+    "download_concurrency",
+    "on_no_credit",
+    "log_file",
+    "sandbox_latency",
+    "sandbox_balance",
+)
 
 
 def load_options(options: Mapping[str, Any]) -> LoadOptions:
