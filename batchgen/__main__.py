@@ -10,7 +10,7 @@ import click
 from batchgen.cli import cli
 from batchgen.errors import BatchgenError, ManifestInvalid
 
-INTERRUPTED, BROKEN_PIPE = 130, 141
+OUTPUT_FAILED, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
 
 
 def main() -> None:
@@ -31,6 +31,11 @@ def run_cli(arguments: list[str]) -> int:
         # Whoever read our output has gone; keep the interpreter from complaining about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except OSError as problem:
+        # Files and sockets have errors of their own; what is left is an output that takes nothing, as a full disk.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo(f"batchgen: the output cannot be written: {problem.strerror or problem}.", err=True)
+        return OUTPUT_FAILED
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except BatchgenError as problem:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchgen import __version__
-from batchgen.options import FILE, JSON, LOADING, MANIFEST, OUTPUT, RATE, SELECTION, SERVICE, STATE, option
+from batchgen.options import FILE, JSON, LOADING, MANIFEST, OUTPUT, RATE, SELECTION, SERVICE, SERVING, STATE, option
 
 if TYPE_CHECKING:
     from batchgen.app.target import Reply, Target
@@ -229,15 +229,7 @@ def schema() -> None:
 
 
 @cli.command(short_help="Serve the rehearsal service.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
-@click.option("--folder", type=FILE, default=Path("batchgen-sandbox"), show_default=True, help="Keeps its ledger.")
-@option("--rate-limit", metavar="N/SECONDS", help="Request window of each key.  [default: 20/10]")
-@click.option("--latency", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Scale of latencies.")
-@click.option("--balance", metavar="USD", help="Start with this balance.  [default: unlimited]")
-@click.option("--fault", "faults", multiple=True, metavar="FAULT", help="Switch a fault on. Repeatable.")
-@click.option("--url-ttl", metavar="TIME", default="1h", show_default=True, help="How long output URLs live.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Decides latencies and the faults' draws.")
+@SERVING
 @click.option("--list-faults", is_flag=True, help="List the faults, and exit.")
 def sandbox(host: str, port: int, folder: Path, list_faults: bool, **options: Any) -> None:
     """Serve the rehearsal service on its own: the API over a real socket, no cost. Ctrl-C ends it.
@@ -267,6 +259,12 @@ def _emit(reply: Reply, as_json: bool) -> None:
 
     text = json.dumps(reply.data, ensure_ascii=False, indent=2) if as_json else reply.text.rstrip("\n")
     if text:
-        click.echo(showable(text, sys.stdout))
+        try:
+            click.echo(showable(text, sys.stdout))
+        except OSError as problem:
+            if isinstance(problem, BrokenPipeError) or not reply.exit_code:
+                raise
+            # How the batch stands says more than that the text about it could not be written.
+            click.echo(f"batchgen: the result cannot be written: {problem.strerror}.", err=True)
     if reply.exit_code:
         raise SystemExit(reply.exit_code)

@@ -18,6 +18,7 @@ from batchgen import rehearse
 from batchgen.app.planning import plan_for, refuse_undecided, registry_estimate
 from batchgen.app.target import Reply, Target, base_url_of, selection_of, settings_of
 from batchgen.core.cost import Prices, money_of
+from batchgen.core.gate import OpenPosts
 from batchgen.core.outcome import Ending, exit_code
 from batchgen.core.plan import Action, Plan, Selection, Step
 from batchgen.core.polling import PollPolicy
@@ -143,7 +144,14 @@ async def _render(
             service=service,
             downloader=downloader,
             videos=videos,
-            dispatcher=Dispatcher(settings.keys, settings.rate, notify, rng, wait_for_credit=wait),
+            dispatcher=Dispatcher(
+                settings.keys,
+                settings.rate,
+                notify,
+                rng,
+                wait_for_credit=wait,
+                open_posts=OpenPosts.beginning_with(settings.concurrency),
+            ),
             budget=Budget(settings.max_cost_micro_usd, money_of(ledger.records.values(), prices).counted),
             prices=prices,
             notify=notify,

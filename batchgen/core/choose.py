@@ -30,7 +30,7 @@ class Waiting:
 def choose(now: float, waiting: Waiting, free: int, rate: Rate) -> Pick:
     """A poll that probably finds its run done goes first: it ends a run. Then submissions: they begin one.
 
-    A poll that is likely to find nothing only gets a slot that nobody will miss: a quarter of the window stays free,
+    A poll that is likely to find nothing only gets a slot that nobody will miss: a tenth of the window stays free,
     so that a run which becomes due, or a new one, need not wait for the window to move on; and such polls go out
     evenly (`spare_interval_s`), because a burst of them would be followed by a window's length without any.
     """
@@ -38,7 +38,7 @@ def choose(now: float, waiting: Waiting, free: int, rate: Rate) -> Pick:
         return Pick.POLL
     if waiting.submission:
         return Pick.SUBMISSION
-    if waiting.poll_urgent_at < math.inf and now >= waiting.spare_from and free > (rate.limit or 0) // 4:
+    if waiting.poll_urgent_at < math.inf and now >= waiting.spare_from and free > (rate.limit or 0) // 10:
         return Pick.POLL
     return Pick.NOBODY
 

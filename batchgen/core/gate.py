@@ -88,7 +88,8 @@ class Breaker:
         return doubled_s(self.first_pause_s, LONGEST_PAUSE_S, failed_probes)
 
 
-FIRST_OPEN_POSTS = 16
+FIRST_OPEN_POSTS = 4
+MOST_FIRST_OPEN_POSTS = 16
 MOST_OPEN_POSTS = 512
 
 
@@ -99,12 +100,19 @@ class OpenPosts:
     Each unanswered POST is a doubt if the line goes dead, so an outage can cost no more doubts than this.
     """
 
+    first: int = FIRST_OPEN_POSTS
     most: int = FIRST_OPEN_POSTS
+
+    @classmethod
+    def beginning_with(cls, concurrency: int | None) -> OpenPosts:
+        """A user who asks for so many runs at once means POSTs too, within reason."""
+        first = FIRST_OPEN_POSTS if concurrency is None else min(MOST_FIRST_OPEN_POSTS, concurrency)
+        return cls(first, first)
 
     def answered(self) -> OpenPosts:
         """One more clear answer earns one more POST in the air."""
-        return OpenPosts(min(MOST_OPEN_POSTS, self.most + 1))
+        return replace(self, most=min(MOST_OPEN_POSTS, self.most + 1))
 
     def doubted(self) -> OpenPosts:
         """A doubt takes the credit back."""
-        return OpenPosts()
+        return replace(self, most=self.first)

@@ -141,7 +141,7 @@ class Batch:
     def _ending(self) -> Ending:
         desk = self._desk
         reason = desk.dispatcher.closed_for_good
-        refused = next((lane.account.refusal for lane in desk.dispatcher.lanes if lane.account.polls_given_up), None)
+        refused = next((lane.account.refusal for lane in desk.dispatcher.lanes if lane.account.refusal), None)
         breaker_open = desk.dispatcher.breaker.gave_up
         by_account = None if reason in (BY_SIGNAL, desk.disk_full) or breaker_open or self._state_problem else reason
         sent = (desk.ledger.records[step.id].status for step in self._plan.of(*SENDS))

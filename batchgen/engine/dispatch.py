@@ -59,13 +59,20 @@ class Dispatcher:
     """The one place through which every request to the service goes."""
 
     def __init__(
-        self, keys: Sequence[Key], rate: Rate, notify: Notify, rng: Random, *, wait_for_credit: bool = False
+        self,
+        keys: Sequence[Key],
+        rate: Rate,
+        notify: Notify,
+        rng: Random,
+        *,
+        wait_for_credit: bool = False,
+        open_posts: OpenPosts | None = None,
     ) -> None:
         self.lanes = tuple(Lane(key, Window(rate)) for key in keys)
         self.gate = Gate()
         self.breaker = Breaker()
         self.closed_for_good: Failure | None = None
-        self._open_posts = OpenPosts()
+        self._open_posts = open_posts or OpenPosts()
         self._rate = rate
         self._notify = notify
         self._rng = rng
@@ -73,8 +80,6 @@ class Dispatcher:
         self._submissions: deque[Waiter] = deque()
         self._order = itertools.count()
         self._changed = anyio.Event()
-
-    # ------------------------------------------------------------------------------------------------ asking
 
     async def submission(self) -> Lane | None:
         """Waits for a slot in which a POST may go, and for the key to send it with. None: no POST will go any more.
@@ -109,8 +114,6 @@ class Dispatcher:
                 self._unused(waiter.lane, waiter.submission)
             raise
         return waiter.lane
-
-    # ------------------------------------------------------------------------------------------ giving back
 
     def may_begin(self, lane: Lane) -> bool:
         """Whether a POST whose slot was granted may still go, or something closed while its intent was written."""
@@ -206,6 +209,8 @@ class Dispatcher:
         self._open_posts = self._open_posts.doubted() if in_doubt else self._open_posts.answered()
         before = self.breaker
         self.breaker = before.after(in_doubt=in_doubt, begun_at=begun_at, now=now)
+        if self.closed_for_good:
+            return
         if self.breaker.paused_until and self.breaker.paused_until != before.paused_until:
             reason = Failure("in_doubt", "too many submissions ended in doubt")
             if self.breaker.gave_up:
@@ -226,8 +231,6 @@ class Dispatcher:
         for _, _, waiter in lane.polls:
             waiter.granted.set()
         lane.polls.clear()
-
-    # ------------------------------------------------------------------------------------------ handing out
 
     async def serve(self) -> None:
         """Hands out slots until cancelled."""

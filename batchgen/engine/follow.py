@@ -62,10 +62,16 @@ async def conclude(desk: Desk, record: Record, course: p.Course) -> None:
 
 async def watch(desk: Desk, record: Record, *, at_once: bool = False) -> p.Course:
     """Polls until the course of the run is clear. `at_once`: it is known to be done, so the first poll is urgent."""
-    lane, own_key = lane_of(desk, record)
-    spec, prior = p.spec_of(record.model, record.input), desk.prior(record)
     seen = p.Watch(since=anyio.current_time(), age_s=_age_s(desk, record))
     at_once = at_once or _overdue(desk, record)
+    with anyio.CancelScope(deadline=seen.since + desk.policy.run_timeout_s):
+        return await _watch(desk, record, seen, at_once)
+    return p.Leave(p.TIMED_OUT)
+
+
+async def _watch(desk: Desk, record: Record, seen: p.Watch, at_once: bool) -> p.Course:
+    lane, own_key = lane_of(desk, record)
+    spec, prior = p.spec_of(record.model, record.input), desk.prior(record)
     while True:
         now = anyio.current_time()
         due = p.next_poll(seen, now, desk.latencies.usual(spec, prior), desk.policy, desk.rng.random())

@@ -18,6 +18,7 @@ import httpx
 from batchgen import __version__
 from batchgen.core.answers import Answer, Lost, NotSent, Outcome, Unusable
 
+MASK = "[key]"
 LARGEST_ANSWER = 1024 * 1024
 # httpcore looks through its whole pool at each request: several small pools are far cheaper than a large one.
 POOL_SIZE = 8
@@ -45,6 +46,7 @@ class Exchange:
     date: str | None = None
     body: bytearray = field(default_factory=bytearray)
     complete: bool = False
+    secret: str = field(default="", repr=False)
 
     async def traced(self, event: str, info: Mapping[str, Any]) -> None:
         """Notes when the first byte is handed over. Exception classes alone do not tell.
@@ -58,14 +60,18 @@ class Exchange:
             self.begun = self.begun and not isinstance(info["exception"], httpcore.LocalProtocolError)
 
     def outcome(self) -> Outcome:
-        """What came of it."""
+        """What came of it, without the key: a service may say it back in an error, and errors are kept and shown."""
+        problem = self.problem.replace(self.secret, MASK) if self.secret else self.problem
         if self.unusable and not self.begun:
-            return Unusable(self.problem)
+            return Unusable(problem)
         if self.status is not None:
-            return Answer(self.status, bytes(self.body), self.complete, self.retry_after, self.date)
+            body = bytes(self.body)
+            if self.secret:
+                body = body.replace(self.secret.encode(), MASK.encode())
+            return Answer(self.status, body, self.complete, self.retry_after, self.date)
         if self.begun:
-            return Lost(self.problem or "No answer came in time.")
-        return NotSent(self.problem or "Stopped before it was sent.")
+            return Lost(problem or "No answer came in time.")
+        return NotSent(problem or "Stopped before it was sent.")
 
 
 class Service:
@@ -107,6 +113,7 @@ class Service:
 
     async def create(self, key: str, model: str, given: Mapping[str, Any], exchange: Exchange) -> None:
         """`POST /runs`. Costs money when it arrives. Raises nothing but cancellation; see `exchange`."""
+        exchange.secret = key
         content = json.dumps({"model": model, "input": given}, allow_nan=False).encode()
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         async with self._posts.one() as client:
@@ -115,6 +122,7 @@ class Service:
 
     async def get(self, key: str, run_id: str, exchange: Exchange) -> None:
         """`GET /runs/ID`. Free of charge. Raises nothing but cancellation; see `exchange`."""
+        exchange.secret = key
         url = f"{self._base_url}/runs/{quote(run_id, safe='')}"
         async with self._gets.one() as client:
             request = _Request("GET", url, {"Authorization": f"Bearer {key}"})

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.errors import StateDamaged, StateNewer
-from batchgen.records import Attempt, Failure, Record, SavedFile, Status
+from batchgen.records import Attempt, Failure, Record, SavedFile, Status, sha256_of
 
 FORMAT, VERSION = "batchgen-state", 1
 _KEYS = frozenset({"format", "version", "base_url", "manifest", "updated_at", "journal", "runs", "checksum"})
@@ -181,7 +181,7 @@ def record_from_json(name: str, row: Mapping[str, Any]) -> Record:
         id=name,
         model=_text(row["model"]),
         input=dict(row["input"]),
-        input_sha256=_text(row["input_sha256"]),
+        input_sha256=_text(row.get("input_sha256") or sha256_of(row["input"])),
         status=status,
         attempts=attempts,
         error=Failure(**row["error"]) if row.get("error") else None,

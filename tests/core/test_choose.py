@@ -19,8 +19,8 @@ RATE = Rate(20, 10.0)
         (10.0, True, 1, Pick.POLL),
         (11.0, True, 20, Pick.SUBMISSION),
         (11.0, False, 20, Pick.POLL),
-        (11.0, False, 6, Pick.POLL),
-        (11.0, False, 5, Pick.NOBODY),  # a quarter of the window is kept for who needs it
+        (11.0, False, 3, Pick.POLL),
+        (11.0, False, 2, Pick.NOBODY),  # a tenth of the window is kept for who needs it
         (9.0, False, 1, Pick.POLL),
         (math.inf, True, 1, Pick.SUBMISSION),
         (math.inf, False, 20, Pick.NOBODY),

@@ -124,6 +124,13 @@ def test_a_clear_probe_closes_it_and_the_past_is_forgotten() -> None:
     assert fed(breaker, "dd").paused_until is None
 
 
+def test_few_posts_are_in_the_air_at_first_and_as_many_as_a_user_asks_for_within_reason() -> None:
+    assert OpenPosts().most == OpenPosts.beginning_with(None).most == 4
+    assert OpenPosts.beginning_with(1).most == 1
+    assert OpenPosts.beginning_with(500).most == 16
+    assert OpenPosts.beginning_with(9).answered().doubted() == OpenPosts.beginning_with(9)
+
+
 def test_a_clear_answer_earns_one_more_post_in_the_air_and_a_doubt_takes_all_of_them_back() -> None:
     posts = OpenPosts()
     for _ in range(1000):

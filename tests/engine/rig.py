@@ -16,6 +16,7 @@ import httpx
 
 from batchgen import events as ev
 from batchgen.core.cost import Prices, money_of
+from batchgen.core.gate import OpenPosts
 from batchgen.core.outcome import Ending, exit_code
 from batchgen.core.plan import Plan, Selection, make_plan
 from batchgen.core.polling import PollPolicy
@@ -194,7 +195,9 @@ async def session(
                 service=service,
                 downloader=downloader,
                 videos=videos,
-                dispatcher=Dispatcher(o.keys, o.rate, heard.append, rng, wait_for_credit=wait),
+                dispatcher=Dispatcher(
+                    o.keys, o.rate, heard.append, rng, wait_for_credit=wait, open_posts=OpenPosts(16, 16)
+                ),
                 budget=Budget(o.max_cost, money_of(ledger.records.values(), prices).counted),
                 prices=prices,
                 notify=heard.append,

@@ -14,7 +14,7 @@ import anyio.lowlevel
 import pytest
 
 from batchgen.core.answers import Answer, Lost, NotSent, Outcome
-from batchgen.core.gate import FIRST_OPEN_POSTS, Breaker
+from batchgen.core.gate import Breaker, OpenPosts
 from batchgen.core.verdict import judge_get, judge_post
 from batchgen.core.window import MARGIN_S, Rate
 from batchgen.engine.dispatch import Dispatcher, Lane
@@ -27,6 +27,8 @@ pytestmark = pytest.mark.anyio
 OK = Answer(201, b'{"id": "run_1", "status": "pending"}')
 RUNNING = Answer(200, b'{"id": "run_1", "status": "processing"}')
 LOST = Lost("the connection broke")
+
+AT_FIRST = 16
 
 
 def refusal(status: int, code: str = "x", retry_after: str | None = None) -> Answer:
@@ -88,7 +90,9 @@ Play = Callable[[Traffic, anyio.abc.TaskGroup], Awaitable[None]]
 async def play(scene: Play, *, rate: Rate = UNLIMITED, keys: Sequence[Any] = (KEY,), wait: bool = False) -> Traffic:
     """Plays a scene to the end of all its tasks."""
     heard: list[Notice] = []
-    dispatcher = Dispatcher(keys, rate, heard.append, Random(1), wait_for_credit=wait)
+    dispatcher = Dispatcher(
+        keys, rate, heard.append, Random(1), wait_for_credit=wait, open_posts=OpenPosts(AT_FIRST, AT_FIRST)
+    )
     traffic = Traffic(dispatcher, heard)
     with anyio.fail_after(1e6):
         async with anyio.create_task_group() as server:
@@ -245,7 +249,7 @@ async def test_an_outage_costs_no_more_doubts_than_posts_that_may_be_open() -> N
             tasks.start_soon(t.post, LOST, 60.0)
 
     traffic = await play(scene)
-    assert len(traffic.posts) == FIRST_OPEN_POSTS + 5
+    assert len(traffic.posts) == AT_FIRST + 5
     assert traffic.refused == 1000 - len(traffic.posts)
 
 
@@ -275,8 +279,8 @@ async def test_no_post_begins_once_a_key_has_no_credit() -> None:
             tasks.start_soon(t.post, OK, 5.0)
 
     traffic = await play(scene)
-    assert len(traffic.posts) == FIRST_OPEN_POSTS
-    assert traffic.refused == 41 - FIRST_OPEN_POSTS
+    assert len(traffic.posts) == AT_FIRST
+    assert traffic.refused == 41 - AT_FIRST
     assert traffic.dispatcher.closed_for_good is not None
 
 
