@@ -12,7 +12,7 @@ from batchgen import events as ev
 from batchgen.app.target import Reply, Target
 from batchgen.errors import UsageProblem
 from batchgen.records import Record, Status
-from batchgen.store.ledger import Ledger, open_ledger, read_state
+from batchgen.store.ledger import INTERRUPTED, Ledger, is_locked, open_ledger, read_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,9 @@ def resolve(target: Target, ids: Sequence[str], decision: Decision) -> Reply:
     document = read_state(target.paths)
     if document is None:
         raise UsageProblem(f"There is no state {target.paths.state}: nothing was ever submitted from it.")
-    doubtful = [r for r in document.records.values() if r.status in (Status.IN_DOUBT, Status.SUBMITTING)]
+    # An intent without an outcome is in doubt too, unless its process is still at work.
+    statuses = (Status.IN_DOUBT,) if is_locked(target.paths) else (Status.IN_DOUBT, Status.SUBMITTING)
+    doubtful = [r for r in document.records.values() if r.status in statuses]
     if not ids:
         return _listed(doubtful)
     make = _event_maker(ids, decision)
@@ -38,7 +40,7 @@ def resolve(target: Target, ids: Sequence[str], decision: Decision) -> Reply:
 
 def _listed(doubtful: Sequence[Record]) -> Reply:
     rows = [
-        {"id": r.id, "since": r.times.get("intended_at"), "why": r.error.message if r.error else ""} for r in doubtful
+        {"id": r.id, "since": r.times.get("intended_at"), "why": (r.error or INTERRUPTED).message} for r in doubtful
     ]
     lines = [f"{row['id']}  (sent {row['since'] or 'at an unknown time'})  {row['why']}" for row in rows]
     head = f"{len(rows)} run(s) in doubt:" if rows else "No run is in doubt."

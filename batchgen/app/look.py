@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from batchgen.app.planning import plan_for, registry_estimate
+from batchgen.app.planning import plan_for, refuse_nothing_selected, registry_estimate
 from batchgen.app.target import Reply, Target, rate_of, selection_of
 from batchgen.core.cost import Prices, money_of
 from batchgen.core.lifecycle import apply
@@ -62,8 +63,9 @@ def plan(target: Target) -> Reply:
     from batchgen.report.tables import plan_json, plan_text
 
     manifest = target.load()
-    records = _records(target)
-    made = plan_for(manifest, records, selection_of(target.options, manifest), target.paths.state.parent)
+    records, selection = _records(target), selection_of(target.options, manifest)
+    made = plan_for(manifest, records, selection, target.paths.state.parent)
+    refuse_nothing_selected(made, selection)
     prices = Prices(records.values(), registry_estimate)
     outlook = forecast(made, prices, rate_of(target, manifest).per_second * _key_count(target))
     money = money_of(records.values(), prices)
@@ -75,15 +77,14 @@ def status(target: Target) -> Reply:
     from batchgen.report.tables import status_json, status_text
 
     records = _records(target)
+    shown = list(records.values())
     try:
-        manifest = target.load()
+        shown = _as_meant(target.load(), records)
     except (ManifestInvalid, UsageProblem):
         if not records:
             raise
-    else:
-        records = _with_new_rows(manifest, records)
     money = money_of(records.values(), Prices(records.values(), registry_estimate))
-    shown, commands = list(records.values()), target.commands()
+    commands = target.commands()
     return Reply(status_text(shown, money, commands), status_json(shown, money, commands))
 
 
@@ -115,16 +116,21 @@ def _records(target: Target) -> dict[str, Record]:
     """The state's records. An intent without an outcome is in doubt, unless its process is still at work."""
     document = read_state(target.paths)
     records = document.records if document else {}
-    if not is_locked(target.paths):
-        for record in [r for r in records.values() if r.status is Status.SUBMITTING]:
+    at_work = is_locked(target.paths)
+    for record in [r for r in records.values() if r.status is Status.SUBMITTING]:
+        if at_work:  # on its way at this moment: shown as waiting, because nothing about it is in doubt yet
+            records[record.id] = replace(record, status=Status.PENDING)
+        else:
             records[record.id] = apply(record, Doubted(id=record.id, at=utc_now(), failure=INTERRUPTED))
     return records
 
 
-def _with_new_rows(manifest: Manifest, records: dict[str, Record]) -> dict[str, Record]:
-    """The records, and one for each row of the manifest that the state has not seen yet."""
-    fresh = {run.id: _pending(run) for run in manifest.runs if run.id not in records}
-    return {**records, **fresh}
+def _as_meant(manifest: Manifest, records: dict[str, Record]) -> list[Record]:
+    """A record for each row of the manifest, and those of rows taken out of it that a person should still see."""
+    rows = {run.id: records.get(run.id) or _pending(run) for run in manifest.runs}
+    taken_out = (record for name, record in records.items() if name not in rows)
+    nothing_in_them = (Status.PENDING, Status.FAILED)
+    return [*rows.values(), *(record for record in taken_out if record.status not in nothing_in_them)]
 
 
 def _pending(run: Run) -> Record:

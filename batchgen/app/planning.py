@@ -23,6 +23,14 @@ def plan_for(manifest: Manifest, records: dict[str, Record], selection: Selectio
     return make_plan(manifest.runs, records, selection, missing)
 
 
+def refuse_nothing_selected(plan: Plan, selection: Selection) -> None:
+    """A pattern that matches no id is a slip of the pen, not a batch of nothing. Raises UsageProblem."""
+    rows = [step for step in plan.steps if step.run]
+    if selection.only and not any(selection.picks(step.id) for step in rows):
+        patterns = ", ".join(selection.only)
+        raise UsageProblem(f"--only {patterns} matches none of the {len(rows)} runs.", "batchgen plan shows their ids.")
+
+
 def refuse_undecided(plan: Plan) -> None:
     """Stops before anything is sent when rows have changed that were paid for, and nobody has said what to do."""
     if not plan.undecided:

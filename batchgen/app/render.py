@@ -15,7 +15,7 @@ import click
 
 from batchgen import events as ev
 from batchgen import rehearse
-from batchgen.app.planning import plan_for, refuse_undecided, registry_estimate
+from batchgen.app.planning import plan_for, refuse_nothing_selected, refuse_undecided, registry_estimate
 from batchgen.app.target import Reply, Target, base_url_of, selection_of, settings_of
 from batchgen.core.cost import Prices, money_of
 from batchgen.core.gate import OpenPosts
@@ -66,6 +66,7 @@ async def _run(target: Target, manifest: Manifest, selection: Selection, voice: 
         header = Header(identity, path_from(manifest.path, target.paths.state.parent), manifest.sha256)
         async with open_ledger(target.paths, header) as ledger:
             plan = plan_for(manifest, ledger.records, selection, target.paths.state.parent)
+            refuse_nothing_selected(plan, selection)
             refuse_undecided(plan)
             await _plan_down(ledger, plan)
             started = time.monotonic()
@@ -165,17 +166,18 @@ async def _render(
 
 
 def meant_by(plan: Plan) -> list[Step]:
-    """The steps that the batch is about: rows of the manifest that were selected."""
-    return [step for step in plan.steps if step.run and step.action is not Action.UNSELECTED]
+    """The steps that the batch is about: rows of the manifest that were selected, and what was paid for before."""
+    return [step for step in plan.steps if step.action not in (Action.UNSELECTED, Action.DROPPED)]
 
 
 def _reply(target: Target, ledger: Ledger, plan: Plan, ending: Ending, seconds: float) -> Reply:
     """What happened, what it cost, and how to go on."""
     records = [ledger.records[step.id] for step in meant_by(plan)]
+    unselected = [ledger.records[step.id] for step in plan.of(Action.UNSELECTED)]
     money = money_of(ledger.records.values(), Prices(ledger.records.values(), registry_estimate))
     commands = target.commands()
     return Reply(
-        batch_summary(records, ending, money, seconds, commands),
-        batch_json(records, ending, money, seconds, commands),
+        batch_summary(records, ending, money, seconds, commands, unselected),
+        batch_json(records, ending, money, seconds, commands, unselected),
         exit_code(ending, records),
     )

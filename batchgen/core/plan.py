@@ -48,6 +48,10 @@ class Selection:
     retry_failed: bool = False
     changed: OnChanged = OnChanged.ASK
 
+    def picks(self, name: str) -> bool:
+        """Whether --only lets a run through."""
+        return not self.only or any(fnmatchcase(name, pattern) for pattern in self.only)
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -93,17 +97,21 @@ def make_plan(
     steps = [_step(run, records.get(run.id), selection, missing_files) for run in runs]
     steps = _limited(steps, selection.limit)
     known = {step.id for step in steps}
-    dropped = (
-        Step(record.id, Action.DROPPED, f"no longer in the manifest ({record.status})", None, record)
-        for record in records.values()
-        if record.id not in known
-    )
+    dropped = (_dropped(record, selection) for record in records.values() if record.id not in known)
     return Plan((*steps, *dropped), selection.changed)
+
+
+def _dropped(record: Record, selection: Selection) -> Step:
+    """A row that was taken out of the manifest. What is paid for and not here yet is fetched all the same."""
+    if record.status in (Status.SUBMITTED, Status.SUCCEEDED) and selection.picks(record.id):
+        why = f"no longer in the manifest, but paid for as {record.run_id}"
+        return Step(record.id, Action.RESUME, why, None, record)
+    return Step(record.id, Action.DROPPED, f"no longer in the manifest ({record.status})", None, record)
 
 
 def _step(run: Run, record: Record | None, selection: Selection, missing: Collection[str]) -> Step:
     action, why = _decide(run, record, selection, missing)
-    if selection.only and not any(fnmatchcase(run.id, pattern) for pattern in selection.only):
+    if not selection.picks(run.id):
         action, why = Action.UNSELECTED, "not matched by --only"
     return Step(run.id, action, why, run, record)
 

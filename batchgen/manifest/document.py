@@ -38,9 +38,10 @@ class Sequence(list["Node"]):
 class Mapping(dict[str, "Node"]):
     """A mapping, merge keys already folded in, and where it begins. Its keys know their own places."""
 
-    __slots__ = ("column", "line")
+    __slots__ = ("anchored", "column", "line")
     line: int
     column: int
+    anchored: bool
 
     def key(self, name: str) -> Text:
         """The key of that name as it was written, with its place; raises `KeyError`."""
@@ -126,6 +127,8 @@ class _Composer:
                 self._sequence(event, depth) if kind is self._yaml.SequenceStartEvent else self._mapping(event, depth)
             )
             node.line, node.column = event.start_mark.line + 1, event.start_mark.column + 1
+            if isinstance(node, Mapping):
+                node.anchored = event.anchor is not None
         if event.anchor is not None:
             # Only now, so that nothing can hold itself.
             self._anchors[event.anchor] = _Anchored(node, self._nodes - before)

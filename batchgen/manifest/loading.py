@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -174,6 +175,8 @@ class _Batch:
 
     def _add(self, row: Row, fault: Fault, place: Place | None = None) -> None:
         where = place or self._draft.locate(row, fault.path, fault.at_key)
+        if fault.missing and self._draft.columns:  # in a table even what is not there has a column
+            where = replace(where, column=fault.missing)
         self.problems.append(Problem(where, fault.message, fault.suggestion))
 
 

@@ -78,7 +78,7 @@ class _Reader:
             at = entries.key(key)
             if key in self._parameters:
                 self._add(at, f"{key} is a parameter: put it under defaults, or in a run.")
-            elif not key.startswith(EXTENSION):
+            elif not key.startswith(EXTENSION) and not getattr(entries[key], "anchored", False):
                 self._add(at, f"unknown key {shown(key)} in the manifest.", nearest(key, ROOT_KEYS))
         return entries
 

@@ -5,6 +5,7 @@ The only module that imports rich; it is imported when a display is really made.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import IO, cast
@@ -36,6 +37,9 @@ class Screen:
     def __init__(self, stream: SafeStream) -> None:
         self._encoding = stream.encoding
         self._console = Console(file=cast(IO[str], stream), force_terminal=stream.isatty(), highlight=False)
+        if "NO_COLOR" in os.environ:
+            # rich leaves out the colours then, but not bold and dim; who asks for none wants plain text.
+            self._console._color_system = None
         # Stray writes to stderr go above the display. stdout is left alone: it is data.
         self._live = Live(
             console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=True

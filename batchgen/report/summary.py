@@ -36,28 +36,44 @@ __all__ = ["Commands", "batch_json", "batch_summary"]
 _NOT_REACHED = Failure("stopped", "Not taken up before the end.")
 
 
-def batch_summary(records: Collection[Record], ending: Ending, money: Money, seconds: float, commands: Commands) -> str:
-    """The final text for people. `records`: those that the batch was about; `seconds`: how long it took."""
+def batch_summary(
+    records: Collection[Record],
+    ending: Ending,
+    money: Money,
+    seconds: float,
+    commands: Commands,
+    unselected: Collection[Record] = (),
+) -> str:
+    """The final text for people. `records`: those that the batch was about; `seconds`: how long it took.
+
+    `unselected`: rows of the manifest that --only or --limit left out this time.
+    """
     stop = _stop_lines(ending)
     told = {ending.stopped.code if ending.stopped else "stopped"}
     blocks = [
         stop,
-        [*_headline(records, seconds, commands), f"Money: {money_words(money)}"],
+        [*_headline(records, seconds, commands), *_left_out(unselected), f"Money: {money_words(money)}"],
         group_lines("Failed", failures(records)),
         doubt_lines(records, commands),
         group_lines("Left for the next time", _left(records, ending), silent=told),
-        next_lines(records, commands, ending.stopped),
+        next_lines([*records, *unselected], commands, ending.stopped),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
 def batch_json(
-    records: Collection[Record], ending: Ending, money: Money, seconds: float, commands: Commands
+    records: Collection[Record],
+    ending: Ending,
+    money: Money,
+    seconds: float,
+    commands: Commands,
+    unselected: Collection[Record] = (),
 ) -> dict[str, Any]:
     """The same facts for programs; the keys are stable. Money in micro-dollars, time in seconds."""
     return {
         "exit_code": exit_code(ending, records),
         "runs": len(records),
+        "unselected": len(unselected),
         "counts": {str(status): number for status, number in counts(records).items()},
         "seconds": round(seconds, 3),
         "money": money_json(money),
@@ -66,8 +82,14 @@ def batch_json(
         "failed": groups_json(failures(records)),
         "in_doubt": doubts_json(records),
         "left": groups_json(_left(records, ending)),
-        "commands": commands_json(records, commands),
+        "commands": commands_json([*records, *unselected], commands),
     }
+
+
+def _left_out(unselected: Collection[Record]) -> list[str]:
+    if not unselected:
+        return []
+    return [f"  Not selected this time: {counted(len(unselected), 'run')} ({count_words(unselected)})"]
 
 
 def _headline(records: Collection[Record], seconds: float, commands: Commands) -> list[str]:

@@ -136,7 +136,7 @@ def _time_lines(outlook: Forecast) -> list[str]:
 def plan_json(plan: Plan, outlook: Forecast, money: Money) -> dict[str, Any]:
     """The same facts for programs, with every step; the keys are stable. `null` is unknown."""
     return {
-        "counts": {str(action): number for action, number in plan.counts().items()},
+        "counts": {str(action): len(plan.of(action)) for action in Action},
         "undecided": [step.id for step in plan.undecided],
         "estimate": _estimate_json(outlook),
         "money": money_json(money),

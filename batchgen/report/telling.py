@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from enum import Enum, auto
+from posixpath import basename
 
 from batchgen.engine.notices import Changed, Held, Lost, Notice, Stopping
 from batchgen.records import Record, Status
@@ -121,7 +122,8 @@ def _submitted(record: Record) -> str:
 
 
 def _downloaded(record: Record) -> str:
-    files = ", ".join(f"{clean(file.path)} ({size(file.bytes)})" for file in record.files)
+    # Names only: the state's paths are seen from its own folder, which need not be where the user stands.
+    files = ", ".join(f"{clean(basename(file.path))} ({size(file.bytes)})" for file in record.files)
     return f"{clean(record.id)}: downloaded {files}"
 
 

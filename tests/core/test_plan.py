@@ -90,14 +90,24 @@ def test_a_video_that_is_gone_is_fetched_and_not_paid_again() -> None:
     assert actions(plan_of(in_status(Status.SUBMITTED), missing=("lamp",))) == [A.RESUME]
 
 
+@pytest.mark.parametrize("status", [Status.SUBMITTED, Status.SUCCEEDED])
+def test_a_run_that_is_no_longer_in_the_manifest_but_paid_for_is_followed_all_the_same(status: Status) -> None:
+    gone = in_status(status, "a")
+    [step] = plan_of(gone, rows=()).steps
+    assert (step.action, step.run) == (A.RESUME, None)
+    assert "paid for" in step.why
+    [passed_over] = plan_of(gone, rows=(), only=("b",)).steps
+    assert passed_over.action is A.DROPPED
+
+
 def test_a_run_that_is_no_longer_in_the_manifest_is_dropped_and_comes_last() -> None:
-    gone, here = in_status(Status.SUBMITTED, "a"), in_status(Status.DOWNLOADED, "b")
+    gone, here = in_status(Status.FAILED, "a"), in_status(Status.DOWNLOADED, "b")
     plan = plan_of(gone, here, rows=(row_of(here),))
     assert [(step.id, step.action, step.run is None) for step in plan.steps] == [
         ("b", A.DONE, False),
         ("a", A.DROPPED, True),
     ]
-    assert "submitted" in plan.steps[1].why
+    assert "failed" in plan.steps[1].why
 
 
 def test_rows_keep_the_manifests_order() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+Process = subprocess.Popen[str]
 LONGEST_S = 90.0
 QUICK = ("--sandbox-latency", "0.005", "--rate-limit", "1000/1")
 
@@ -26,19 +27,22 @@ class Shell:
     folder: Path
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Starts a command and does not wait for it."""
+    def start(self, *arguments: str, into: str | None = None, **environment: str) -> Process:
+        """Starts a command and does not wait for it. `into`: a file that takes its stdout."""
         kept = ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_START", "COVERAGE_FILE", "COVERAGE_PROCESS_CONFIG")
         environ = {name: os.environ[name] for name in kept if name in os.environ} | environment
+        taken = os.open(into, os.O_WRONLY) if into else None
         process = subprocess.Popen(
             [sys.executable, "-m", "batchgen", *arguments],
             cwd=self.folder,
             env=environ,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.PIPE if taken is None else taken,
             stderr=subprocess.PIPE,
             text=True,
         )
+        if taken is not None:
+            os.close(taken)
         self.started.append(process)
         return process
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.conftest import QUICK, Shell
+from tests.e2e.conftest import QUICK, Shell, ended
 from tests.e2e.test_run import SHOTS, many
 
 SERVED = "http://127.0.0.1:{port}/api/v1"
@@ -173,3 +173,42 @@ def test_bad_usage_ends_with_2_and_says_what_is_meant(shell: Shell, arguments: t
     said = shell(*arguments, RUNBASE_API_KEY="sk-a")
     assert said.code == 2
     assert words in said.err
+
+
+def test_an_output_that_takes_nothing_is_no_traceback(shell: Shell) -> None:
+    shell.write("shots.yaml", SHOTS)
+    said = ended(shell.start("plan", "shots.yaml", into="/dev/full"))
+    assert said.code == 1
+    assert "cannot be written" in said.err
+
+
+def test_a_pattern_that_matches_nothing_is_a_slip_of_the_pen(shell: Shell) -> None:
+    shell.write("shots.yaml", SHOTS)
+    said = shell("run", "shots.yaml", "--sandbox", "--only", "lmap", *QUICK)
+    assert said.code == 2
+    assert "matches none of the 3 runs" in said.err
+
+
+def test_what_a_limit_left_out_is_told_and_can_be_gone_on_with(shell: Shell) -> None:
+    shell.write("shots.yaml", SHOTS)
+    said = shell("run", "shots.yaml", "--sandbox", "--limit", "1", *QUICK)
+    assert said.code == 0
+    assert "Not selected this time: 2 runs" in said.out
+    assert "Go on with 2 unfinished runs" in said.out
+    assert len(shell.accepted("shots.sandbox.service")) == 1
+
+
+def test_a_paid_run_whose_row_is_taken_out_is_downloaded_all_the_same(shell: Shell) -> None:
+    shell.write("shots.yaml", SHOTS)
+    stuck = ("run", "shots.yaml", "--sandbox", "--sandbox-fault", "file-500", "--download-concurrency", "3")
+    process = shell.start(*stuck, *QUICK)
+    state = shell.folder / "shots.sandbox.state.json.journal"
+    shell.wait_for(lambda: state.exists() and state.read_text().count('"succeeded"') == 3, process)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    shell.write("shots.yaml", SHOTS.replace("  - {id: lamp, prompt: A lamp on a desk}\n", ""))
+    said = shell("run", "shots.yaml", "--sandbox", *QUICK)
+    assert said.code == 0, said
+    assert (shell.folder / "videos" / "sandbox" / "lamp.mp4").is_file()
+    assert len(shell.accepted("shots.sandbox.service")) == 3

@@ -68,6 +68,7 @@ MISTAKES = [
             "2:duration: duration must be one of 4, 8, 12, not 10. Did you mean 8?",
         ],
     ),
+    ("csv", "id,prompt\na,A lamp\nb,", [f"3:prompt: prompt is missing; {SEEDANCE} requires it."]),
     ("csv", "id,duration\na,4\nb,4", ["1:1: the column prompt is missing."]),
     (
         "csv",

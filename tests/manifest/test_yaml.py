@@ -194,3 +194,10 @@ def test_a_default_that_one_run_cannot_take_is_told_at_that_run(tmp_path: Path) 
 def test_places_are_in_the_file_as_it_was_named(tmp_path: Path) -> None:
     (run,) = runs(tmp_path, "yaml", "runs:\n  - a cat\n")
     assert run.place == Place(str(tmp_path / "batch.yaml"), 2, 5)
+
+
+def test_what_an_anchor_stands_on_may_have_any_name_at_the_top(tmp_path: Path) -> None:
+    """It is there to be merged elsewhere; a name without an anchor is still a slip of the pen."""
+    text = "base: &b {duration: 8}\nruns: [{<<: *b, prompt: A lamp}]"
+    assert inputs(tmp_path, "yaml", text) == [{"duration": "8", "prompt": "A lamp"}]
+    assert "unknown key base" in problems(tmp_path, "yaml", text.replace("&b ", "").replace("<<: *b, ", ""))[0]

@@ -138,12 +138,19 @@ def test_hostile_words_stay_on_their_lines() -> None:
     assert text.count("\nIn doubt") == 0
 
 
+def test_rows_that_were_not_selected_are_named_and_can_be_gone_on_with() -> None:
+    text = batch_summary(done(2), Ending(), money(done(2)), 1.0, COMMANDS, [record("p0"), record("p1")])
+    assert "Not selected this time: 2 runs (2 waiting)" in text
+    assert "Go on with 2 unfinished runs:" in text
+
+
 def test_json_has_every_run_and_the_exit_code() -> None:
     records = [*done(1), *(rejected(f"f{n}") for n in range(9)), doubt("d"), record("p")]
     data = json.loads(json.dumps(batch_json(records, Ending(), money(records), 1.23456, COMMANDS)))
     assert list(data) == [
         "exit_code",
         "runs",
+        "unselected",
         "counts",
         "seconds",
         "money",

@@ -183,7 +183,7 @@ def test_the_plan_as_json_lists_every_step() -> None:
     plan = plan_of(*(run(f"r{n}", **PRICED) for n in range(100)), records=by_id(record("gone")))
     data = json.loads(json.dumps(plan_json(plan, forecast(plan, priced(), 2), Money())))
     assert list(data) == ["counts", "undecided", "estimate", "money", "steps"]
-    assert data["counts"] == {"new": 100, "dropped": 1}
+    assert {action: number for action, number in data["counts"].items() if number} == {"new": 100, "dropped": 1}
     assert len(data["steps"]) == 101
     assert data["steps"][0] == {
         "id": "r0",

@@ -34,7 +34,7 @@ def teller(topics: frozenset[Topic] = EVERYTHING, *, verbose: bool = False, tota
     ("notice", "line"),
     [
         (submitted("a"), "a: submitted as run_a, $0.048"),
-        (downloaded("a"), "a: downloaded videos/a.mp4 (8.0 MB)"),
+        (downloaded("a"), "a: downloaded a.mp4 (8.0 MB)"),
         (failed("a"), "a: failed: prompt too long [invalid_input]"),
         (DOUBTED, "d: IN DOUBT, to be decided with batchgen resolve: connection reset [no_answer]"),
         (Held("requests", LIMITED, 6), "rate limited, 6 s"),

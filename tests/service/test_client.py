@@ -342,3 +342,11 @@ async def test_cancelled_after_the_first_byte_is_lost() -> None:
             tasks.cancel_scope.cancel()
         assert {type(exchange.outcome()) for exchange in exchanges} == {Lost}
         assert [pool.used for pool in service._posts._pools] == [0, 0, 0]
+
+
+async def test_a_key_that_the_service_says_back_stands_in_no_outcome() -> None:
+    """Errors are kept in the state and shown on the screen; some services quote the key in them."""
+    exchange = Exchange(status=401, complete=True, secret="sk-canary")
+    exchange.body += b'{"error": {"message": "Incorrect API key: sk-canary", "code": "invalid_api_key"}}'
+    assert "canary" not in str(exchange.outcome())
+    assert "canary" not in str(Exchange(begun=True, problem="refused sk-canary", secret="sk-canary").outcome())
