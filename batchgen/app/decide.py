@@ -12,6 +12,7 @@ from batchgen import events as ev
 from batchgen.app.target import Reply, Target
 from batchgen.errors import UsageProblem
 from batchgen.records import Record, Status
+from batchgen.report.words import counted
 from batchgen.store.ledger import INTERRUPTED, Ledger, is_locked, open_ledger, read_state
 
 
@@ -43,7 +44,7 @@ def _listed(doubtful: Sequence[Record]) -> Reply:
         {"id": r.id, "since": r.times.get("intended_at"), "why": (r.error or INTERRUPTED).message} for r in doubtful
     ]
     lines = [f"{row['id']}  (sent {row['since'] or 'at an unknown time'})  {row['why']}" for row in rows]
-    head = f"{len(rows)} run(s) in doubt:" if rows else "No run is in doubt."
+    head = f"{counted(len(rows), 'run')} in doubt:" if rows else "No run is in doubt."
     tail = ["", "Look each up in your account, then say --adopt RUN_ID, --not-created or --abandon."] if rows else []
     return Reply("\n".join([head, *lines, *tail]), {"in_doubt": rows})
 

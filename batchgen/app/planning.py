@@ -11,6 +11,7 @@ from batchgen.errors import UsageProblem
 from batchgen.manifest import Manifest
 from batchgen.models import registry
 from batchgen.records import Record, Status
+from batchgen.report.words import counted
 
 
 def plan_for(manifest: Manifest, records: dict[str, Record], selection: Selection, folder: Path) -> Plan:
@@ -38,7 +39,7 @@ def refuse_undecided(plan: Plan) -> None:
     shown = [f"    {step.id}: {step.why}" for step in plan.undecided[:10]]
     more = len(plan.undecided) - len(shown)
     raise UsageProblem(
-        f"{len(plan.undecided)} row(s) have changed since they were rendered and paid for; nothing was sent:\n"
+        f"{counted(len(plan.undecided), 'row has', 'rows have')} changed since they were paid for; nothing was sent:\n"
         + "\n".join(shown)
         + (f"\n    … and {more} more (batchgen plan lists them)" if more else ""),
         "Add --changed render to render them anew beside their old videos, or --changed keep to keep those.",
