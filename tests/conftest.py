@@ -5,6 +5,11 @@ from __future__ import annotations
 import socket
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How fast a busy machine draws examples says nothing of the code under test.
+settings.register_profile("batchgen", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("batchgen")
 
 
 @pytest.fixture
