@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
 
+from batchgen.core.retry_after import asked_pause_s
 from batchgen.records import Failure
 
-LONGEST_PAUSE_S = 3600.0
 KEPT_WORDS = 500
 # No run costs a million dollars: a larger number is something else, and would only overflow later sums.
 HIGHEST_COST_MICRO_USD = 10**12
@@ -135,37 +133,8 @@ def whole_fields(body: bytes) -> dict[str, Any]:
 
 
 def retry_after_s(answer: Answer, now_utc: datetime) -> float | None:
-    """How long `Retry-After` asks to wait, in seconds from 0 to an hour; None where there is none that makes sense.
-
-    RFC 9110 allows seconds or a date. A date is measured against the answer's own `Date`, so that a wrong clock on
-    this machine does not matter.
-    """
-    value = (answer.retry_after or "").strip()
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = _until(value, answer.date, now_utc)
-    if math.isnan(seconds) or seconds < 0:
-        return None
-    return min(seconds, LONGEST_PAUSE_S)
-
-
-def _until(value: str, date: str | None, now_utc: datetime) -> float:
-    target = _http_date(value)
-    if target is None:
-        return math.nan
-    base = _http_date(date or "") or now_utc
-    return max(0.0, (target - base).total_seconds())
-
-
-def _http_date(value: str) -> datetime | None:
-    try:
-        parsed = parsedate_to_datetime(value)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
+    """How long the answer asks to wait, in seconds from 0 to an hour; None where it does not."""
+    return asked_pause_s(answer.retry_after, answer.date, now_utc)
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

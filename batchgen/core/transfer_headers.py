@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
+
+from batchgen.core.retry_after import asked_pause_s
 
 # A weak tag promises the same film, not the same bytes; and only printable ASCII is safe to send back.
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]+"')
@@ -39,13 +40,5 @@ def announced_range(headers: Mapping[str, str]) -> tuple[int, int, int | None] |
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds that `Retry-After` asks for, given as seconds or as a date; `None` where it says nothing usable."""
-    text = headers.get("retry-after", "").strip()
-    if _NUMBER.fullmatch(text):
-        return float(text)
-    try:
-        date = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):  # what the reader of dates raises on nonsense
-        return None
-    date = date if date.tzinfo else date.replace(tzinfo=UTC)  # "-0000" is read as a date without a zone
-    return max(0.0, (date - now).total_seconds())
+    """Seconds that `Retry-After` asks for, from 0 to an hour; `None` where it says nothing usable."""
+    return asked_pause_s(headers.get("retry-after"), headers.get("date"), now)

@@ -217,3 +217,9 @@ def test_a_range_that_makes_no_sense_is_none(text: str) -> None:
 def test_any_retry_after_is_read_without_an_error(text: str) -> None:
     asked = retry_after({"retry-after": text}, NOW)
     assert asked is None or asked >= 0
+
+
+def test_a_date_to_retry_after_is_measured_against_the_answers_own_clock() -> None:
+    """This machine's clock may be an hour off; the answer's `Date` and `Retry-After` come from one clock."""
+    headers = {"retry-after": "Tue, 01 Jan 2030 05:00:30 GMT", "date": "Tue, 01 Jan 2030 05:00:00 GMT"}
+    assert retry_after(headers, NOW) == 30.0
