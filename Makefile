@@ -4,11 +4,12 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: help demo test lint types tests clean
+.PHONY: help demo test lint types tests soak clean
 
 help:
 	@echo "make demo   render manifests/quickstart.yaml through the rehearsal service: no key, no cost"
 	@echo "make test   every check and every test"
+	@echo "make soak   the long proof: kills, faults, simulations and fuzzing by the thousand (about an hour)"
 	@echo "make clean  take away .venv and what demo and test have left"
 
 demo: .venv/demo.ready
@@ -30,6 +31,10 @@ tests: .venv/test.ready
 	$(BIN)/coverage run -m pytest -n 4
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+# SOAK="kills --share 0.1 --seed 7" does a part of it, or repeats what an earlier one found
+soak: .venv/test.ready
+	$(BIN)/python -m tests.soak $(SOAK)
 
 clean:
 	rm -rf .venv demo .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
