@@ -6,11 +6,14 @@ An event is a fact that is already true when it is written down. The journal hol
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from batchgen.records import Failure, SavedFile
+
+DEEPEST = 100
+"""How deeply an input may be nested; a manifest allows half of that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,10 +183,67 @@ def to_json(event: Event) -> dict[str, Any]:
 
 def from_json(value: Mapping[str, Any]) -> Event:
     """The event that `to_json` spelled. Raises KeyError, TypeError or ValueError on anything else."""
-    kind = EVENTS[value["event"]]
-    given = {name: item for name, item in value.items() if name != "event"}
-    if "failure" in given:
-        given["failure"] = Failure(**given["failure"])
-    if "files" in given:
-        given["files"] = tuple(SavedFile(**item) for item in given["files"])
+    kind = EVENTS[text_from(value["event"])]
+    given = {name: _READ.get(name, text_from)(item) for name, item in value.items() if name != "event"}
     return kind(**given)
+
+
+def text_from(value: object) -> str:
+    """A text out of JSON. This and its siblings raise TypeError or ValueError on whatever is none."""
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} where a text should be")
+    return value
+
+
+def failure_from(value: Any) -> Failure:
+    """A failure out of JSON."""
+    failure = Failure(**value)
+    text_from(failure.code), text_from(failure.message)
+    return failure
+
+
+def saved_file_from(value: Any) -> SavedFile:
+    """A saved file out of JSON."""
+    file = SavedFile(**value)
+    text_from(file.path), text_from(file.sha256)
+    if type(file.bytes) is not int or file.bytes < 0:
+        raise TypeError("a file's length is no number of bytes")
+    return file
+
+
+def cost_from(value: object) -> int | None:
+    """A cost in micro-dollars out of JSON. A negative one would make room for runs that nobody allowed."""
+    if value is not None and (type(value) is not int or value < 0):
+        raise TypeError("a cost is no whole number of micro-dollars")
+    return value
+
+
+def input_from(value: object) -> dict[str, Any]:
+    """A run's input out of JSON, as deep as an input can be."""
+    if not isinstance(value, dict):
+        raise TypeError("an input is no object")
+    _check_depth(value, DEEPEST)
+    return value
+
+
+def _check_depth(value: dict[str, Any] | list[Any], room: int) -> None:
+    if room <= 0:
+        raise ValueError("an input is nested too deeply")
+    for item in value.values() if isinstance(value, dict) else value:
+        if isinstance(item, dict | list):
+            _check_depth(item, room - 1)
+
+
+def _flag_from(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("neither true nor false")
+    return value
+
+
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    "input": input_from,
+    "failure": failure_from,
+    "files": lambda value: tuple(saved_file_from(item) for item in value),
+    "cost_micro_usd": cost_from,
+    "refunded": _flag_from,
+}

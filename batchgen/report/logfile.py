@@ -14,6 +14,7 @@ from typing import Any, Self
 from batchgen.engine.notices import Changed, Held, Lost, Notice, Received, Stopping
 from batchgen.errors import UsageProblem
 from batchgen.records import Failure, Record, Status
+from batchgen.report.words import harmless
 
 # Signed addresses give their holder the video, and a server may quote a key or an address in its words.
 _ADDRESS = re.compile(r"\bhttps?://\S+|\bdata:\S+", re.IGNORECASE)
@@ -47,7 +48,7 @@ class LogFile:
             return
         line = {"at": self._wall().isoformat(timespec="milliseconds"), **notice_json(notice)}
         try:
-            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.write(harmless(json.dumps(line, ensure_ascii=False)) + "\n")
         except (OSError, ValueError) as problem:
             self.problem = f"The log file ends early: {problem}."
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from typing import TextIO
 
+from batchgen.report.words import harmless
+
 _PLAINER = str.maketrans(
     {
         "…": "...",
@@ -35,8 +37,9 @@ def encodable(text: str, encoding: str | None) -> str:
 
 
 def showable(text: str, stream: TextIO) -> str:
-    """The text as this stream can take it. What a command prints goes through here."""
-    return encodable(text, getattr(stream, "encoding", None))
+    """The text as this stream can take it, and without what a terminal would obey: names of files, ids and words of
+    strangers are in it. What a command prints goes through here, as text and as JSON."""
+    return encodable(harmless(text), getattr(stream, "encoding", None))
 
 
 class SafeStream(io.TextIOBase):

@@ -14,11 +14,17 @@ UNLIMITED = 10_000
 
 # Control characters move the cursor, and direction marks reorder a line: neither may come from a prompt or a server.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_CONTROL_IN_LINES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def clean(text: str) -> str:
     """Text from outside as one harmless line: white space is one space, control characters are spelled out."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", " ".join(text.split()))
+
+
+def harmless(text: str) -> str:
+    """Lines of text with their control characters spelled out, in the one way that JSON reads as the same text."""
+    return _CONTROL_IN_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.errors import StateDamaged, StateNewer
+from batchgen.events import cost_from, failure_from, input_from, saved_file_from, text_from
 from batchgen.records import Attempt, Failure, Record, SavedFile, Status, sha256_of
+from batchgen.store.strictjson import loads
 
 FORMAT, VERSION = "batchgen-state", 1
 _KEYS = frozenset({"format", "version", "base_url", "manifest", "updated_at", "journal", "runs", "checksum"})
-_OUR_START = b'{"format":'
-_OUR_END = re.compile(rb'\n"checksum":"crc32:([0-9a-f]{8})"}\n\Z')
+_OUR_START = re.compile(rb'{"format":[^\n]*"runs":{\n')
+_OUR_END = re.compile(rb'\n"checksum":"crc32:([0-9a-f]{8})"}\s*\Z')
+_LONGEST_END = 100
+_LONGEST_WHY = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ def decode_document(path: Path, data: bytes) -> Document:
         raise _damaged(path, f"it has no version that ever was ({version!r})")
     if unknown := value.keys() - _KEYS:
         raise _damaged(path, f"unknown entry {min(unknown)!r}")
-    _check_sum(path, data)
+    _check_sum(path, data, value)
     try:
         return Document(_header(value), {name: record_from_json(name, row) for name, row in value["runs"].items()})
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
@@ -97,23 +101,27 @@ def decode_document(path: Path, data: bytes) -> Document:
 
 def _parse(path: Path, data: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(data.decode("utf-8", "surrogatepass"))
-    except (ValueError, RecursionError) as problem:
-        raise _damaged(path, "it is not JSON") from problem
+        value = loads(data)
+    except ValueError as problem:
+        raise _damaged(path, f"it is not JSON that this program writes: {problem}") from problem
     if not isinstance(value, dict):
         raise _damaged(path, "it is not a JSON object")
     return value
 
 
-def _check_sum(path: Path, data: bytes) -> None:
-    end = _OUR_END.search(data)
-    if data.startswith(_OUR_START) and end and int(end[1], 16) != zlib.crc32(data[: end.start()]):
+def _check_sum(path: Path, data: bytes, value: Mapping[str, Any]) -> None:
+    if not _OUR_START.match(data) or value.get("checksum") == "":
+        return
+    at = max(0, len(data) - _LONGEST_END)
+    end = _OUR_END.search(data, at)
+    if not end or int(end[1], 16) != zlib.crc32(memoryview(data)[: end.start()]):
         raise _damaged(
             path, 'its checksum does not match (if you edited it by hand, make its last line "checksum":""})'
         )
 
 
 def _damaged(path: Path, why: str) -> StateDamaged:
+    why = why if len(why) <= _LONGEST_WHY else why[:_LONGEST_WHY] + "…"
     return StateDamaged(
         f"{path} is damaged: {why}.",
         "Restore it from a backup. Without one, move it away together with its .journal, and look up in your account "
@@ -128,7 +136,7 @@ def _header(value: Mapping[str, Any]) -> Header:
         raise TypeError("journal is not a number")
     base_url = value.get("base_url")
     return Header(
-        base_url=None if base_url is None else _text(base_url),
+        base_url=None if base_url is None else text_from(base_url),
         manifest_path=str(manifest.get("path", "")),
         manifest_sha256=str(manifest.get("sha256", "")),
         updated_at=str(value.get("updated_at", "")),
@@ -179,13 +187,13 @@ def record_from_json(name: str, row: Mapping[str, Any]) -> Record:
         raise ValueError(f"{name} is {status} without a run_id")
     return Record(
         id=name,
-        model=_text(row["model"]),
-        input=dict(row["input"]),
-        input_sha256=_text(row.get("input_sha256") or sha256_of(row["input"])),
+        model=text_from(row["model"]),
+        input=input_from(row["input"]),
+        input_sha256=text_from(row.get("input_sha256") or sha256_of(row["input"])),
         status=status,
         attempts=attempts,
-        error=Failure(**row["error"]) if row.get("error") else None,
-        times={key: _text(value) for key, value in row.items() if key.endswith("_at") and value is not None},
+        error=failure_from(row["error"]) if row.get("error") else None,
+        times={key: text_from(value) for key, value in row.items() if key.endswith("_at") and value is not None},
     )
 
 
@@ -197,7 +205,7 @@ def _attempts(name: str, row: Mapping[str, Any], status: Status) -> tuple[Attemp
     if attempts and run_id and status is not Status.PENDING and attempts[-1].run_id != run_id:
         if attempts[-1].run_id:
             raise ValueError(f"{name} is {run_id} and {attempts[-1].run_id} at once")
-        return (*attempts[:-1], replace(attempts[-1], run_id=_text(run_id), outcome="created"))
+        return (*attempts[:-1], replace(attempts[-1], run_id=text_from(run_id), outcome="created"))
     return attempts
 
 
@@ -220,16 +228,13 @@ _ATTEMPT_KEYS = frozenset(field.name for field in fields(Attempt))
 
 def _attempt(item: Mapping[str, Any]) -> Attempt:
     given = {key: value for key, value in item.items() if key in _ATTEMPT_KEYS}
-    if given.get("failure"):
-        given["failure"] = Failure(**given["failure"])
-    given["files"] = tuple(SavedFile(**file) for file in given.get("files") or ())
+    if given.get("failure") is not None:
+        given["failure"] = failure_from(given["failure"])
+    given["files"] = tuple(saved_file_from(file) for file in given.get("files") or ())
     attempt = Attempt(**given)
-    if not isinstance(attempt.run_id, str | None) or type(attempt.cost_micro_usd) not in (int, type(None)):
-        raise TypeError("a run_id is not text, or a cost is no whole number of micro-dollars")
+    cost_from(attempt.cost_micro_usd)
+    for text in (attempt.key, attempt.started_at, attempt.outcome, *([attempt.run_id] if attempt.run_id else [])):
+        text_from(text)
+    if type(attempt.refunded) is not bool:
+        raise TypeError("refunded is neither true nor false")
     return attempt
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not text")
-    return value

@@ -22,6 +22,7 @@ from typing import Any
 from batchgen.errors import StateDamaged, StateNewer
 from batchgen.events import Event, from_json, to_json
 from batchgen.store.files import replace_file, write_all
+from batchgen.store.strictjson import loads
 
 FORMAT, VERSION = "batchgen-journal", 1
 _MARK = b',"crc32":"'
@@ -49,7 +50,7 @@ def decode_line(line: bytes) -> dict[str, Any] | None:
     if not tail.startswith(_MARK) or tail[len(_MARK) :] != b'%08x"}' % zlib.crc32(body):
         return None
     try:
-        value = json.loads(body + b"}")
+        value = loads(body + b"}")
     except ValueError:
         return None
     return value if isinstance(value, dict) else None

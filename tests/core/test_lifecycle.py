@@ -125,7 +125,7 @@ def event_of(kind: type[ev.Event], number: int, cost: int | None, refunded: bool
     return replace(EVENT_OF[kind.name], **known)
 
 
-@given(texts, texts, st.binary(max_size=5).map(bytes.hex), st.none() | st.integers())
+@given(texts, texts, st.binary(max_size=5).map(bytes.hex), st.none() | st.integers(min_value=0))
 def test_any_texts_and_amounts_come_back_from_json(one: str, other: str, third: str, cost: int | None) -> None:
     for event in (
         ev.Doubted(id=one, at=third, failure=Failure(other, one), body=other),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import json
+import sys
 
 from batchgen.report.stream import SafeStream, encodable, showable
 from tests.report.samples import Terminal
@@ -37,3 +39,13 @@ def test_a_terminal_that_has_gone_raises_nothing() -> None:
     closed.close()
     SafeStream(closed).line("lost")
     assert SafeStream(closed).encoding == "utf-8"
+
+
+def test_what_a_terminal_would_obey_is_spelled_out_in_text_and_means_the_same_in_json() -> None:
+    """ESC and its one-byte form, the bell, a return to the line's start, and marks that turn a line around."""
+    hostile = "a\x1b[31m\x9b2J\x07\r\u202e\u2066b\x7f"
+    for text in (hostile, json.dumps({"id": hostile}, ensure_ascii=False)):
+        shown = showable(text, sys.stdout)
+        assert all(char.isprintable() for char in shown)
+    assert json.loads(shown) == {"id": hostile}
+    assert showable("two\nlines\tand a tab", sys.stdout) == "two\nlines\tand a tab"

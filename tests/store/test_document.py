@@ -235,6 +235,49 @@ def test_what_is_no_json_object_is_refused(data: bytes) -> None:
         read(data)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"runs":{', b'"runs":{"lamp":{},'),
+        (b'"prompt":', b'"seed":NaN,"prompt":'),
+        (b'"prompt":', b'"seed":1e999,"prompt":'),
+        (b'"prompt":', b'"seed":' + b"[" * 200 + b"]" * 200 + b',"prompt":'),
+        (b'"prompt":', b'"seed":' + b"[" * 990 + b"]" * 990 + b',"prompt":'),
+        (b'"cost_micro_usd":', b'"cost_micro_usd":-'),
+        (b'"refunded":true', b'"refunded":"no"'),
+        (b'"message":"', b'"message":["'),
+        (b'"bytes":', b'"bytes":-'),
+    ],
+    ids=lambda part: part[:40].decode(),
+)
+def test_what_could_be_read_and_not_be_meant_is_refused(old: bytes, new: bytes) -> None:
+    """A run named twice would be forgotten, a number without end never be written again, a cost below 0 make room."""
+    data = json.loads(written([in_status(Status.DOWNLOADED, "lamp"), in_status(Status.FAILED, "sea")]))
+    text = json.dumps({**data, "checksum": ""}, separators=(",", ":")).encode()
+    assert read(text).records
+    assert old in text
+    changed = text.replace(old, new)
+    changed = changed.replace(new, b'"message":["x"],"x":"') if new.endswith(b'["') else changed
+    with pytest.raises(StateDamaged):
+        read(changed)
+
+
+def test_two_damages_at_once_do_not_pass_for_another_programs_layout() -> None:
+    """One damage changes a run, the other the checksum's own name, so that no checksum seems to be there."""
+    data = written([in_status(Status.SUBMITTED, "lamp")])
+    for other in (b'"checksum"', b'"crc32:'):
+        with pytest.raises(StateDamaged):
+            read(data.replace(b"run_", b"rum_").replace(other, other[:2] + b"_" + other[3:]))
+
+
+def test_a_refusal_is_short_however_long_what_is_refused() -> None:
+    data = json.loads(written([in_status(Status.FAILED, "lamp")]))
+    data["runs"]["lamp"]["status"] = "x" * 100_000
+    with pytest.raises(StateDamaged) as caught:
+        read(json.dumps(data).encode())
+    assert len(str(caught.value)) < 500
+
+
 def test_a_later_version_is_refused_as_such_even_if_it_has_entries_that_this_one_does_not_know() -> None:
     value = json.loads(written([])) | {"version": 2, "shards": []}
     with pytest.raises(StateNewer):

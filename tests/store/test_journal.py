@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from batchgen import events as ev
 from batchgen.errors import StateDamaged, StateNewer, StateProblem
 from batchgen.store.journal import Journal, decode_line, encode_line, event_line, read_journal
-from tests.core.samples import created, doubted, intended, one_of_each, planned
+from tests.core.samples import AT, created, doubted, intended, one_of_each, planned
 
 EVENTS = (planned("a"), intended("a"), created("a"), planned("b"), intended("b"), doubted("b"))
 
@@ -188,3 +190,32 @@ def test_short_writes_are_gone_on_with(path: Path, monkeypatch: pytest.MonkeyPat
 def test_an_event_that_is_no_json_is_refused_before_anything_is_written() -> None:
     with pytest.raises(ValueError, match="JSON"):
         event_line(planned("a", n=float("nan")))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"event": ["planned"], "id": "lamp", "at": AT},
+        {"event": "retried", "id": ["lamp"], "at": AT},
+        {"event": "retried", "id": "lamp", "at": None},
+        {"event": "created", "id": "lamp", "at": AT, "run_id": 5},
+        {"event": "created", "id": "lamp", "at": AT, "run_id": "run_1", "cost_micro_usd": -1},
+        {"event": "noted", "id": "lamp", "at": AT, "failure": {"code": [], "message": ""}},
+        {"event": "downloaded", "id": "lamp", "at": AT, "files": [{"path": 1, "bytes": 1, "sha256": ""}]},
+        {"event": "failed", "id": "lamp", "at": AT, "failure": {"code": "", "message": ""}, "refunded": 1},
+    ],
+    ids=str,
+)
+def test_an_event_with_a_value_of_the_wrong_kind_is_refused(path: Path, value: dict[str, Any]) -> None:
+    head = {"format": "batchgen-journal", "version": 1, "generation": 3}
+    path.write_bytes(encode_line(head) + encode_line(value))
+    with pytest.raises(StateDamaged):
+        read_journal(path)
+
+
+def test_a_line_that_is_nested_without_end_is_refused_though_its_checksum_is_right(path: Path) -> None:
+    body = b'{"event":' + b"[" * 5000 + b"]" * 5000
+    head = encode_line({"format": "batchgen-journal", "version": 1, "generation": 3})
+    path.write_bytes(head + b'%s,"crc32":"%08x"}\n' % (body, zlib.crc32(body)))
+    with pytest.raises(StateDamaged):
+        read_journal(path)
