@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests import rows
 
 # How fast a busy machine draws examples says nothing of the code under test.
 settings.register_profile("batchgen", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -24,3 +27,9 @@ def unused_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture(autouse=True)
+def _rows_are_proven(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test that names rows of the verdict tables has to reach them."""
+    yield from rows.proven(request, monkeypatch)

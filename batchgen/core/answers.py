@@ -13,6 +13,7 @@ from batchgen.core.retry_after import asked_pause_s
 from batchgen.records import Failure
 
 KEPT_WORDS = 500
+LONGEST_ID = 256
 # No run costs a million dollars: a larger number is something else, and would only overflow later sums.
 HIGHEST_COST_MICRO_USD = 10**12
 
@@ -56,7 +57,8 @@ Outcome = Answer | NotSent | Unusable | Lost
 class RunView:
     """A run as an answer shows it; None and empty are what the answer does not say. Costs in micro-dollars.
 
-    `whole` is False where the body broke off and only the fields before the break are known.
+    `id` is empty where the answer names one that can be no run's id. `whole` is False where the body broke off and only
+    the fields before the break are known.
     """
 
     id: str | None
@@ -106,7 +108,7 @@ def whole_fields(body: bytes) -> dict[str, Any]:
     id is worse than none.
     """
     text = body.decode("utf-8-sig", "replace")
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(object_pairs_hook=_said_once)
     fields: dict[str, Any] = {}
     at = _skip_space(text, 0)
     if at >= len(text) or text[at] != "{":
@@ -124,7 +126,7 @@ def whole_fields(body: bytes) -> dict[str, Any]:
             after = _skip_space(text, at)
             if after >= len(text) and not isinstance(value, str | dict | list):
                 return fields
-            fields[name] = value
+            fields[name] = value if fields.get(name, value) == value else CONTRADICTED
             if after >= len(text) or text[after] != ",":
                 return fields
             at = after
@@ -139,10 +141,21 @@ def retry_after_s(answer: Answer, now_utc: datetime) -> float | None:
 
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
-        value = json.loads(body)
+        value = json.loads(body, object_pairs_hook=_said_once)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+# What stands for a name that is given twice with two values: of two ids nobody knows which one is the run's.
+CONTRADICTED = object()
+
+
+def _said_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        fields.update({name: CONTRADICTED for name, value in pairs if fields[name] != value})
+    return fields
 
 
 def _urls(output: object) -> tuple[str, ...]:
@@ -156,11 +169,12 @@ def _urls(output: object) -> tuple[str, ...]:
 
 
 def _id(value: object) -> str | None:
-    """A run's id, or None where there is none that could be asked for. Half a character (U+FFFD, a lone surrogate) is
-    what a broken body leaves: the rest of such an id is not the service's id either."""
-    if not isinstance(value, str) or not value.strip():
+    """A run's id, None where there is none, and empty where there is one that could not be asked for. Half a character
+    (U+FFFD, a lone surrogate) is what a broken body leaves: the rest of such an id is not the service's id either."""
+    if value is None:
         return None
-    return value if value.isprintable() and "\ufffd" not in value else None
+    sound = isinstance(value, str) and value.strip() not in ("", ".", "..") and len(value) <= LONGEST_ID
+    return value if isinstance(value, str) and sound and value.isprintable() and "\ufffd" not in value else ""
 
 
 def _micro_usd(cost: object) -> int | None:

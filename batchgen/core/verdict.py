@@ -141,6 +141,8 @@ SUCCEEDED = frozenset({"succeeded"})
 PLAINLY_ENDED = frozenset({"failed", "canceled", "cancelled", "expired"})
 USAGE_EXCEEDED = "usage_exceeded"
 SPENDING_LIMIT = "api_key_spend_limit_exceeded"
+MODEL_NOT_FOUND = "model_not_found"
+NO_ENDPOINT = "no_endpoint"
 
 
 NO_ID = Failure("no_id", "The service said yes without naming the run.")
@@ -163,7 +165,7 @@ class Case:
     @property
     def word(self) -> str:
         """The run's status word in lower case."""
-        return ((self.view.status if self.view else None) or "").lower()
+        return ((self.view.status if self.view else None) or "").strip().lower()
 
 
 V = TypeVar("V", covariant=True)
@@ -192,7 +194,7 @@ POST_TABLE: tuple[Row[PostVerdict], ...] = (
         lambda c: CloseKey(c.words, Closed.NO_CREDIT),
     ),
     Row("401, 403", lambda c: c.status in (401, 403), lambda c: CloseKey(c.words, Closed.REFUSED)),
-    Row("404, 405", lambda c: c.status in (404, 405), lambda c: CloseKey(c.words, Closed.REFUSED)),
+    Row("404, 405", lambda c: c.status in (404, 405), lambda c: CloseKey(_no_endpoint(c), Closed.REFUSED)),
     Row(
         "429 USAGE_EXCEEDED",
         lambda c: c.status == 429 and c.code == USAGE_EXCEEDED,
@@ -248,7 +250,7 @@ def _ok(case: Case) -> bool:
 
 
 def _has_id(case: Case) -> bool:
-    return case.view is not None and case.view.id is not None
+    return case.view is not None and bool(case.view.id)
 
 
 def _whole_run(case: Case) -> bool:
@@ -258,13 +260,18 @@ def _whole_run(case: Case) -> bool:
 
 def _submitted(case: Case) -> Submitted:
     view = case.view
-    if view is None or view.id is None:
+    if view is None or not view.id:
         raise ValueError("the row holds only where there is an id")
     return Submitted(view.id, view.cost_micro_usd, salvaged=not view.whole)
 
 
 def _kept_body(case: Case) -> str:
     return excerpt(case.outcome.body) if isinstance(case.outcome, Answer) else ""
+
+
+def _no_endpoint(case: Case) -> Failure:
+    """Whatever code a service gives to an address that it does not know, a person has to look at the base URL."""
+    return case.words if case.code == MODEL_NOT_FOUND else Failure(NO_ENDPOINT, case.words.message)
 
 
 def _redirected(case: Case) -> Failure:

@@ -45,7 +45,15 @@ class Desk:
     disk_full: Failure | None = None
     left: dict[str, Failure] = field(default_factory=dict)
     tries_of_5xx: dict[str, int] = field(default_factory=dict)
+    _owners: dict[str, str] = field(default_factory=dict)
     _urgent: set[anyio.CancelScope] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._owners.update((record.run_id, record.id) for record in self.ledger.records.values() if record.run_id)
+
+    def takes(self, run_id: str, name: str) -> bool:
+        """Whether a run may have this id: an answer given twice, as by a proxy that replays it, names none."""
+        return self._owners.setdefault(run_id, name) == name
 
     async def record(self, event: Event) -> Record:
         """Writes an event down; the run is what the ledger makes of it. Raises StateUnwritable."""

@@ -66,6 +66,8 @@ async def _send(desk: Desk, record: Record, lane: Lane) -> Record:
     verdict = v.judge_post(outcome, trust_5xx=desk.settings.assume_5xx_not_created)
     if isinstance(verdict, v.SendAgain) and isinstance(outcome, Answer):
         verdict = _tried_again(desk, record.id, verdict)
+    if isinstance(verdict, v.Submitted) and not desk.takes(verdict.run_id, record.id):
+        verdict = v.InDoubt(Failure("id_taken", f"The service named {verdict.run_id}, which is another run's already."))
     desk.dispatcher.posted(lane, outcome, verdict, begun_at)
     return await _write_down(desk, record, verdict)
 

@@ -37,6 +37,7 @@ ADVICE: Mapping[str, str] = {
     # the way to the service
     "not_sent": "The service could not be reached. Check the connection and --base-url, then go on.",
     "unusable": _ADDRESS + " If they are right, the certificate of the service is not trusted here.",
+    "no_endpoint": "The service has no such endpoint. " + _ADDRESS,
     "redirected": _ADDRESS + " A redirect is never followed, because it could take the key elsewhere.",
     "unreadable": "The answers were not those of the service. " + _ADDRESS,
     # what became of a run
@@ -53,6 +54,7 @@ ADVICE: Mapping[str, str] = {
     "interrupted": _DOUBT,
     "no_answer": _DOUBT,
     "no_id": _DOUBT,
+    "id_taken": _DOUBT,
     # the download
     "url_dead": _FRESH,
     "not_a_video": _FRESH,

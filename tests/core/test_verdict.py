@@ -39,7 +39,7 @@ POSTS: dict[str, tuple[Outcome, v.PostVerdict]] = {
         v.CloseKey(Failure("api_key_spend_limit_exceeded", "No."), Closed.NO_CREDIT),
     ),
     "401, 403": (said(403, "ip_not_allowed"), v.CloseKey(Failure("ip_not_allowed", "No."), Closed.REFUSED)),
-    "404, 405": (said(405), v.CloseKey(Failure("http_405", "No."), Closed.REFUSED)),
+    "404, 405": (said(405), v.CloseKey(Failure("no_endpoint", "No."), Closed.REFUSED)),
     "429 USAGE_EXCEEDED": (
         said(429, "USAGE_EXCEEDED"),
         v.CloseKey(Failure("USAGE_EXCEEDED", "No."), Closed.NO_CREDIT),

@@ -16,7 +16,7 @@ import httpx
 
 from batchgen import events as ev
 from batchgen.core.cost import Prices, money_of
-from batchgen.core.gate import OpenPosts
+from batchgen.core.gate import Breaker, OpenPosts
 from batchgen.core.outcome import Ending, exit_code
 from batchgen.core.plan import Plan, Selection, make_plan
 from batchgen.core.polling import PollPolicy
@@ -42,6 +42,13 @@ KEY = Key("sk-one")
 OTHER = Key("sk-two")
 PRICE = 48_211  # the rehearsal's price of 4 s at 480p without sound, in micro-dollars
 UNLIMITED = Rate(None, 1.0)
+
+
+class NeverOpen(Breaker):
+    """For batches whose every run is in doubt on purpose."""
+
+    def after(self, *, in_doubt: bool, begun_at: float, now: float) -> Breaker:
+        return self
 
 
 def runs(count: int, prompt: str = "", **given: Any) -> tuple[Run, ...]:
@@ -208,6 +215,17 @@ async def session(
             yield Session(desk, Batch(desk, plan), service, plan, heard)
 
 
+def assert_known(paid: Mapping[str, str], records: Mapping[str, Record]) -> None:
+    """The oracle. `paid`: the prompt of each run that the service has accepted, by the run's id."""
+    by_prompt = {str(record.input["prompt"]): record for record in records.values()}
+    assert len(set(paid.values())) == len(paid), "a run was paid twice"
+    known = {record.run_id for record in records.values() if record.run_id}
+    assert known <= paid.keys(), "an id that the service does not know"
+    for run_id, prompt in paid.items():
+        record = by_prompt[prompt]
+        assert run_id == record.run_id or record.status is Status.IN_DOUBT, f"{prompt}: paid, and not known"
+
+
 @dataclass
 class Oracle:
     """The service's own books, which a batch is held against."""
@@ -233,13 +251,7 @@ class Oracle:
     async def holds(self, records: Mapping[str, Record]) -> None:
         """Whatever happened: each paid run is known by its id, or is exactly one run in doubt; none is paid twice."""
         paid = {str(run["id"]): str(run["input"]["prompt"]) for run in (await self.books())["runs"]}
-        by_prompt = {str(record.input["prompt"]): record for record in records.values()}
-        assert len(set(paid.values())) == len(paid), "a run was paid twice"
-        known = {record.run_id for record in records.values() if record.run_id}
-        assert known <= paid.keys(), "an id that the service does not know"
-        for run_id, prompt in paid.items():
-            record = by_prompt[prompt]
-            assert run_id == record.run_id or record.status is Status.IN_DOUBT, f"{prompt}: paid, and not known"
+        assert_known(paid, records)
 
     def session(
         self, wanted: Iterable[Run], options: Options | None = None

@@ -26,8 +26,9 @@ BRIEF = replace(OPTIONS, policy=PollPolicy(shortest_s=0.2, run_timeout_s=4.0))
 
 @dataclass(frozen=True)
 class Row:
-    """The first of two runs meets these faults."""
+    """The first of two runs meets these faults, and `name` is the row of the table that decides."""
 
+    name: str
     faults: str
     status: Status = Status.DOWNLOADED
     code: int = 0
@@ -36,52 +37,50 @@ class Row:
     options: Options = OPTIONS
 
 
-def _failed(faults: str, words: str, *, refunded: bool) -> Row:
-    return Row(faults, Status.FAILED, 1, words, refunded)
+def _failed(name: str, faults: str, words: str, *, refunded: bool) -> Row:
+    return Row(name, faults, Status.FAILED, 1, words, refunded)
 
 
+ENDED, WAITING = "a word that plainly ends it", "not final, or an unknown word"
+NO_URLS, NO_RUN = "succeeded without URLs", "no run in the answer"
 ROWS = (
-    Row("poll-no-cost"),
-    Row("poll-word=queued@3x"),
-    Row("poll-word=fluxing@3x"),
-    Row("done-one-url"),
-    Row("done-no-urls@3x"),
-    _failed("done-no-urls", "no_output", refunded=False),
-    _failed("run-failed=Too dark", "Too dark", refunded=True),
-    _failed("run-failed=Too dark,done-error-object", "Too dark", refunded=True),
-    _failed("run-ends=canceled", "canceled", refunded=True),
-    _failed("run-ends=cancelled", "cancelled", refunded=True),
-    _failed("run-ends=expired", "expired", refunded=True),
-    Row("poll-not-json@2x"),
-    Row("poll-other-id@2x"),
-    Row("poll-truncated@2x"),
-    Row("poll-truncated=0@2x"),
-    Row("poll-reset@2x"),
-    Row("poll-hang@1x"),
-    Row("poll-408@2x"),
-    Row("poll-425@2x"),
-    Row("poll-429@2x"),
-    Row("poll-429=2@1x"),
-    Row("poll-500@2x"),
-    Row("poll-502@2x"),
-    Row("poll-503@2x"),
-    Row("poll-status=302@2x"),
-    Row("poll-status=418@2x"),
-    Row("poll-401@2x"),
-    Row("poll-402@2x"),
-    Row("poll-403@2x"),
-    Row("poll-404@2x"),
-    Row("poll-410@2x"),
-    _failed("poll-404", "run_not_found", refunded=False),
-    _failed("poll-410", "run_not_found", refunded=False),
-    Row("run-never", Status.SUBMITTED, 1, options=BRIEF),
-    Row("poll-500", Status.SUBMITTED, 1, options=BRIEF),
-    Row("poll-not-json", Status.SUBMITTED, 1, options=BRIEF),
-    Row("poll-429@5x", Status.DOWNLOADED, 0),
+    Row("succeeded with URLs", "poll-no-cost"),
+    Row(WAITING, "poll-word=queued@3x"),
+    Row(WAITING, "poll-word=fluxing@3x"),
+    Row("succeeded with URLs", "done-one-url"),
+    Row(NO_URLS, "done-no-urls@3x"),
+    _failed(NO_URLS, "done-no-urls", "no_output", refunded=False),
+    _failed(ENDED, "run-failed=Too dark", "Too dark", refunded=True),
+    _failed(ENDED, "run-failed=Too dark,done-error-object", "Too dark", refunded=True),
+    _failed(ENDED, "run-ends=canceled", "canceled", refunded=True),
+    _failed(ENDED, "run-ends=cancelled", "cancelled", refunded=True),
+    _failed(ENDED, "run-ends=expired", "expired", refunded=True),
+    Row(NO_RUN, "poll-not-json@2x"),
+    Row(NO_RUN, "poll-other-id@2x"),
+    Row(NO_RUN, "poll-truncated@2x"),
+    Row(NO_RUN, "poll-truncated=0@2x"),
+    Row("no answer", "poll-reset@2x"),
+    Row("no answer", "poll-hang@1x"),
+    *(Row(NO_RUN, f"poll-{status}@2x") for status in (408, 425, 500, 502, 503)),
+    *(Row(NO_RUN, f"poll-status={status}@2x") for status in (302, 400, 405, 418, 504)),
+    Row("429", "poll-429@2x"),
+    Row("429", "poll-429=2@1x"),
+    *(Row("401, 402, 403", f"poll-{status}@2x") for status in (401, 402, 403)),
+    *(Row("404, 410", f"poll-{status}@2x") for status in (404, 410)),
+    _failed("404, 410", "poll-404", "run_not_found", refunded=False),
+    _failed("404, 410", "poll-410", "run_not_found", refunded=False),
+    Row(WAITING, "run-never", Status.SUBMITTED, 1, options=BRIEF),
+    Row(NO_RUN, "poll-500", Status.SUBMITTED, 1, options=BRIEF),
+    Row(NO_RUN, "poll-not-json", Status.SUBMITTED, 1, options=BRIEF),
+    Row("429", "poll-429@5x", Status.DOWNLOADED, 0),
 )
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.faults)
+def _named(row: Row) -> object:
+    return pytest.param(row, marks=pytest.mark.row("GET", row.name), id=row.faults)
+
+
+@pytest.mark.parametrize("row", [_named(row) for row in ROWS])
 async def test_a_row_of_the_get_table(tmp_path: Path, row: Row) -> None:
     """Status, words, refund and exit code are what the row says; both runs have their ids, and are posted once."""
     prompt = "".join(f"[fault:{fault}]" for fault in row.faults.split(","))

@@ -16,6 +16,11 @@ class Request:
     path: str
     headers: dict[str, str]
     reader: asyncio.StreamReader
+    method: str = "GET"
+
+    async def body(self) -> bytes:
+        """What came with the request."""
+        return await self.reader.readexactly(int(self.headers.get("content-length", "0")))
 
     async def client_closes(self) -> None:
         """Return when the client has closed its side."""
@@ -72,9 +77,9 @@ def ranged(data: bytes, etag: str, *, cut: int | None = None) -> Answer:
 
 @contextlib.asynccontextmanager
 async def raw_server(
-    answers: Sequence[Answer], *, ssl_context: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    answers: Sequence[Answer], *, ssl_context: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[RawServer]:
-    """Serve on a free port; the last answer is given again to whoever asks more often."""
+    """Serve, on a free port where none is given; the last answer is given again to whoever asks more often."""
     known = RawServer(scheme="https" if ssl_context else "http")
     tasks: set[asyncio.Task[None]] = set()
 
@@ -88,7 +93,8 @@ async def raw_server(
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             headers = dict(line.lower().split(": ", 1)[0:1] + line.split(": ", 1)[1:] for line in head[1:] if line)
-            request = Request(head[0].split(" ")[1], headers, reader)
+            method, path, _version = head[0].split(" ")
+            request = Request(path, headers, reader, method)
             known.requests.append(request)
             await answers[min(len(known.requests), len(answers)) - 1](request, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -102,7 +108,7 @@ async def raw_server(
             if not known.connections:
                 known.all_closed.set()
 
-    server = await asyncio.start_server(serve, host, 0, ssl=ssl_context)
+    server = await asyncio.start_server(serve, host, port, ssl=ssl_context)
     known.port = server.sockets[0].getsockname()[1]
     try:
         yield known

@@ -7,7 +7,6 @@ import contextlib
 import shutil
 import socket
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from batchgen.core.answers import Answer, Lost, NotSent, Outcome, Unusable
 from batchgen.core.verdict import InDoubt, StopBatch, Submitted, judge_post
 from batchgen.service.client import LARGEST_ANSWER, POOL_SIZE, Deadlines, Exchange, Service
+from tests.service.certificates import self_signed
 
 pytestmark = pytest.mark.anyio
 
@@ -119,15 +119,9 @@ def full_port() -> Iterator[int]:
 
 
 @pytest.fixture
-def self_signed(tmp_path: Path) -> ssl.SSLContext:
+def untrusted(tmp_path: Path) -> ssl.SSLContext:
     """What a server needs to present a certificate that nobody has signed but itself."""
-    key, crt = tmp_path / "key.pem", tmp_path / "crt.pem"
-    made = ["openssl", "req", "-x509", "-days", "2", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    files = ["-nodes", "-keyout", str(key), "-out", str(crt), "-subj", "/CN=127.0.0.1"]
-    subprocess.run([*made, *files, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(crt, key)
-    return context
+    return self_signed(tmp_path)
 
 
 # ------------------------------------------------------------------------------------------------- surely not sent
@@ -213,7 +207,7 @@ async def test_a_url_that_is_none_is_unusable(url: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl program to make a certificate")
-async def test_a_certificate_that_nobody_vouches_for_stops_the_batch(self_signed: ssl.SSLContext) -> None:
+async def test_a_certificate_that_nobody_vouches_for_stops_the_batch(untrusted: ssl.SSLContext) -> None:
     """A self-signed server gets no request, and trying again would change nothing."""
     asked: list[bytes] = []
 
@@ -221,7 +215,7 @@ async def test_a_certificate_that_nobody_vouches_for_stops_the_batch(self_signed
         asked.append(await reader.read(1))
         writer.close()
 
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=self_signed)
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=untrusted)
     outcome = await post(f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
     listening.close()
     assert isinstance(outcome, Unusable)
@@ -254,10 +248,11 @@ async def test_an_answer_that_breaks_off_at_any_byte(reset: bool) -> None:
         assert [isinstance(verdict, Submitted) for verdict in verdicts].index(True) == CREATED.index(b", ")
 
 
+@pytest.mark.row("POST", "2xx with an id")
 async def test_many_posts_to_a_server_that_closes_idle_connections() -> None:
-    """A kept connection would meet its closing now and then: of 400 POSTs each has its own, and none is in doubt."""
+    """A kept connection would meet its closing now and then: of 1,500 POSTs each has its own, and none is in doubt."""
     async with server(lambda _: [CREATED], keeps=True) as heard, Service(f"http://127.0.0.1:{heard.port}") as service:
-        exchanges = [Exchange() for _ in range(400)]
+        exchanges = [Exchange() for _ in range(1500)]
         limiter = anyio.CapacityLimiter(16)
 
         async def one(exchange: Exchange) -> None:
@@ -267,8 +262,9 @@ async def test_many_posts_to_a_server_that_closes_idle_connections() -> None:
         async with anyio.create_task_group() as tasks:
             for exchange in exchanges:
                 tasks.start_soon(one, exchange)
+    assert {type(judge_post(exchange.outcome())) for exchange in exchanges} == {Submitted}
     assert all(exchange.complete for exchange in exchanges)
-    assert heard.connections == len(heard.heads) == 400
+    assert heard.connections == len(heard.heads) == 1500
 
 
 @pytest.mark.parametrize("begins", [CREATED[:20], CREATED[:-20], b""])

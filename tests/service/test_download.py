@@ -83,6 +83,7 @@ async def download(part: Path, answers: Sequence[Answer], settings: DownloadSett
 # 200, whole -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("download", "200 (to a Range: start over)", "length as announced")
 async def test_200_as_announced_is_kept_with_its_bytes_and_sha256(part: Path) -> None:
     served = await download(part, [reply(200, FILM)])
     served.assert_holds(FILM)
@@ -119,6 +120,7 @@ async def test_a_webm_is_kept_if_its_length_is_as_announced(part: Path) -> None:
 # Short, reset, slow: resume -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("download", "reset, cut, slow, no connection", "206 at our byte", "length as announced")
 async def test_cut_short_is_resumed_at_the_byte_with_range_and_if_range(part: Path) -> None:
     served = await download(part, [ranged(FILM, '"v1"', cut=100_000), ranged(FILM, '"v1"')])
     served.assert_holds(FILM)
@@ -126,6 +128,7 @@ async def test_cut_short_is_resumed_at_the_byte_with_range_and_if_range(part: Pa
     assert served.requests[1].headers["if-range"] == '"v1"'
 
 
+@pytest.mark.row("download", "reset, cut, slow, no connection", "206 at our byte")
 async def test_a_reset_is_resumed(part: Path) -> None:
     async def reset(request: Request, writer: asyncio.StreamWriter) -> None:
         await reply(200, FILM[:70_000], 'ETag: "v1"', length=len(FILM))(request, writer)
@@ -138,6 +141,7 @@ async def test_a_reset_is_resumed(part: Path) -> None:
 
 
 @pytest.mark.parametrize("tag", ['ETag: W/"v1"', "X: no tag", 'ETag: "v1"\r\nAccept-Ranges: none'])
+@pytest.mark.row("download", "reset, cut, slow, no connection", "200 (to a Range: start over)")
 async def test_without_a_strong_etag_or_ranges_it_starts_over(part: Path, tag: str) -> None:
     served = await download(part, [reply(200, FILM[:100_000], tag, length=len(FILM)), reply(200, FILM, tag)])
     served.assert_holds(FILM)
@@ -157,6 +161,7 @@ def drip(data: bytes) -> Answer:
     return answer
 
 
+@pytest.mark.row("download", "reset, cut, slow, no connection", "206 at our byte")
 async def test_a_slow_drip_counts_as_broken_and_is_resumed(part: Path) -> None:
     settings = replace(SETTINGS, slow_seconds=0.2, slow_rate=10_000_000.0)
     served = await download(part, [drip(FILM), ranged(FILM, '"v1"')], settings)
@@ -164,6 +169,7 @@ async def test_a_slow_drip_counts_as_broken_and_is_resumed(part: Path) -> None:
     assert served.ranges[1] is not None
 
 
+@pytest.mark.row("download", "reset, cut, slow, no connection", "206 at our byte")
 async def test_silence_counts_as_broken_and_is_resumed(part: Path) -> None:
     async def silent(request: Request, writer: asyncio.StreamWriter) -> None:
         await reply(200, FILM[:80_000], 'ETag: "v1"', length=len(FILM))(request, writer)
@@ -188,6 +194,7 @@ async def test_breaks_with_progress_go_on_as_long_as_it_takes(part: Path) -> Non
     assert len(served.requests) == 5
 
 
+@pytest.mark.row("download", "reset, cut, slow, no connection")
 async def test_no_server_at_all_ends_as_interrupted(part: Path) -> None:
     async with raw_server([]) as server:
         port = server.port
@@ -220,13 +227,23 @@ WRONG_PARTS = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG_PARTS)
+def of_row(name: str, *values: object) -> object:
+    """Parameters of a test that prove this row."""
+    return pytest.param(*values, marks=pytest.mark.row("download", name), id=str(values[0]))
+
+
+def row_of_part(name: str) -> str:
+    return "416 elsewhere" if name == "416" else "206 elsewhere, or of a changed file"
+
+
+@pytest.mark.parametrize("name", [of_row(row_of_part(name), name) for name in WRONG_PARTS])
 async def test_a_part_that_does_not_fit_starts_over(part: Path, name: str) -> None:
     served = await download(part, [CUT, WRONG_PARTS[name], reply(200, OTHER_FILM)])
     served.assert_holds(OTHER_FILM)
     assert served.ranges == [None, "bytes=100000-", None]
 
 
+@pytest.mark.row("download", "200 (to a Range: start over)")
 async def test_200_to_a_range_starts_over_with_that_very_answer(part: Path) -> None:
     served = await download(part, [CUT, reply(200, OTHER_FILM, 'ETag: "v2"')])
     served.assert_holds(OTHER_FILM)
@@ -238,17 +255,20 @@ async def test_starting_over_leaves_nothing_of_a_longer_film(part: Path) -> None
     (await download(part, [CUT, reply(200, shorter)])).assert_holds(shorter)
 
 
+@pytest.mark.row("download", "200 (to a Range: start over)")
 async def test_a_changed_file_starts_over_since_if_range_makes_the_server_send_all(part: Path) -> None:
     served = await download(part, [CUT, ranged(OTHER_FILM, '"v2"')])
     served.assert_holds(OTHER_FILM)
 
 
+@pytest.mark.row("download", "206 elsewhere, or of a changed file")
 async def test_a_server_that_never_fits_ends_as_interrupted(part: Path) -> None:
     wrong = partial(5, FILM[5:])
     served = await download(part, [wrong])
     served.assert_gave_up(Interrupted, "cannot resume")
 
 
+@pytest.mark.row("download", "206 at our byte", "short")
 async def test_an_unasked_206_that_is_partial_is_completed(part: Path) -> None:
     served = await download(part, [partial(0, FILM[:1000]), ranged(FILM, '"v1"')])
     served.assert_holds(FILM)
@@ -265,6 +285,7 @@ def chunked(body: bytes, *headers: str, ends: bool = True) -> Answer:
 
 
 @pytest.mark.parametrize("answer", [reply(200, FILM, length=None), chunked(FILM)], ids=["close", "chunked"])
+@pytest.mark.row("download", "no length, the boxes prove the end")
 async def test_without_a_length_the_boxes_prove_the_end(part: Path, answer: Answer) -> None:
     (await download(part, [answer])).assert_holds(FILM)
 
@@ -281,12 +302,14 @@ async def test_without_a_length_the_boxes_prove_the_end(part: Path, answer: Answ
     ],
     ids=["close", "three bytes", "nothing", "chunked", "chunked and cut", "box to the end of the file"],
 )
+@pytest.mark.row("download", "no length, the boxes prove the end")
 async def test_without_a_length_a_cut_film_is_fetched_again(part: Path, answer: Answer) -> None:
     served = await download(part, [answer, reply(200, FILM, length=None)])
     served.assert_holds(FILM)
     assert len(served.requests) == 2
 
 
+@pytest.mark.row("download", "no length, the boxes prove nothing", "416 at the end")
 async def test_without_a_length_a_416_at_the_end_settles_it(part: Path) -> None:
     """An open-ended last box is whole once the server says that no byte follows."""
     open_ended = FTYP + MOOV + box(b"mdat", b"x" * 99, size=0)
@@ -315,6 +338,7 @@ async def test_html_json_xml_and_wrong_magic_are_no_video(part: Path, body: byte
     assert len(served.requests) == 1
 
 
+@pytest.mark.row("download", "HTML, JSON, XML, wrong magic")
 async def test_what_is_no_video_is_not_read_to_its_end(part: Path) -> None:
     async def endless(request: Request, writer: asyncio.StreamWriter) -> None:
         await reply(200, b"<!doctype html>", length=10**12)(request, writer)
@@ -323,6 +347,7 @@ async def test_what_is_no_video_is_not_read_to_its_end(part: Path) -> None:
     (await download(part, [endless])).assert_gave_up(NotVideo, "HTML")
 
 
+@pytest.mark.row("download", "longer than announced")
 async def test_a_body_that_outgrows_its_announced_range_is_not_read_to_its_end(part: Path) -> None:
     async def endless(request: Request, writer: asyncio.StreamWriter) -> None:
         headers = ('ETag: "v1"', f"Content-Range: bytes 100000-299999/{len(FILM)}", "Transfer-Encoding: chunked")
@@ -339,6 +364,7 @@ async def test_a_film_that_is_cut_at_its_origin_is_no_video(part: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [201, 204, 300, 304])
+@pytest.mark.row("download", "other 2xx and 3xx")
 async def test_other_2xx_and_3xx_are_no_video(part: Path, status: int) -> None:
     served = await download(part, [reply(status, length=None)])
     served.assert_gave_up(NotVideo, str(status))
@@ -347,7 +373,11 @@ async def test_other_2xx_and_3xx_are_no_video(part: Path, status: int) -> None:
 # Dead URLs ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 410, 400, 451])
+@pytest.mark.parametrize(
+    "status",
+    [of_row("401, 403, 404, 410", status) for status in (401, 403, 404, 410)]
+    + [of_row("other 4xx", status) for status in (400, 405, 416, 451)],
+)
 async def test_a_dead_url_is_told_at_once(part: Path, status: int) -> None:
     served = await download(part, [reply(status, b"<Error/>")])
     served.assert_gave_up(Dead, f"HTTP {status}")
@@ -355,6 +385,7 @@ async def test_a_dead_url_is_told_at_once(part: Path, status: int) -> None:
     assert not part.exists()
 
 
+@pytest.mark.row("download", "401, 403, 404, 410")
 async def test_an_answer_that_is_not_read_is_closed_at_once(part: Path) -> None:
     async def endless(request: Request, writer: asyncio.StreamWriter) -> None:
         await reply(404, b"gone", length=10**12)(request, writer)
@@ -366,6 +397,7 @@ async def test_an_answer_that_is_not_read_is_closed_at_once(part: Path) -> None:
             await server.all_closed.wait()
 
 
+@pytest.mark.row("download", "401, 403, 404, 410", "206 at our byte")
 async def test_a_url_that_dies_at_half_goes_on_with_a_fresh_one_of_the_same_resource(part: Path) -> None:
     answers = [CUT, reply(403), ranged(FILM, '"v1"')]
     async with raw_server(answers) as server, Downloader(SETTINGS) as downloader:
@@ -405,18 +437,24 @@ async def test_what_is_kept_for_later_is_gone_when_the_downloader_is(part: Path)
 # 429, 5xx -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 599, 600])
+@pytest.mark.parametrize(
+    "status",
+    [of_row("429, 5xx", status) for status in (408, 425, 429, 500, 502, 503, 504, 599)]
+    + [of_row("any other status", 600)],
+)
 async def test_429_and_5xx_are_asked_again_after_a_while(part: Path, status: int) -> None:
     answers = [reply(status, b"busy"), reply(status, b"", "Retry-After: 0"), reply(200, FILM)]
     (await download(part, answers)).assert_holds(FILM)
 
 
+@pytest.mark.row("download", "429, 5xx", "206 at our byte")
 async def test_a_resume_survives_a_busy_server(part: Path) -> None:
     served = await download(part, [CUT, reply(503), ranged(FILM, '"v1"')])
     served.assert_holds(FILM)
     assert served.ranges == [None, "bytes=100000-", "bytes=100000-"]
 
 
+@pytest.mark.row("download", "429, 5xx")
 async def test_a_server_that_stays_busy_ends_as_interrupted(part: Path) -> None:
     served = await download(part, [reply(503)])
     served.assert_gave_up(Interrupted, "503")
@@ -430,6 +468,7 @@ def redirect(location: str, status: int = 302) -> Answer:
     return reply(status, b"<a>moved</a>", f"Location: {location}")
 
 
+@pytest.mark.row("download", "redirect")
 async def test_five_redirects_are_followed(part: Path) -> None:
     hops = [redirect(f"/{n}", status) for n, status in enumerate((301, 302, 303, 307, 308))]
     served = await download(part, [*hops, reply(200, FILM)])
@@ -437,6 +476,7 @@ async def test_five_redirects_are_followed(part: Path) -> None:
     assert [request.path for request in served.requests] == ["/lamp.mp4", "/0", "/1", "/2", "/3", "/4"]
 
 
+@pytest.mark.row("download", "redirect", "one redirect too many")
 async def test_six_redirects_are_refused(part: Path) -> None:
     served = await download(part, [redirect("/again")])
     served.assert_gave_up(Refused, "more than 5 redirects")
@@ -456,6 +496,7 @@ async def test_six_redirects_are_refused(part: Path) -> None:
         ("http://0x7f000001/", "no name of a host"),
     ],
 )
+@pytest.mark.row("download", "redirect", "address not allowed")
 async def test_a_redirect_is_checked_like_the_first_url(part: Path, location: str, words: str) -> None:
     served = await download(part, [redirect(location)])
     served.assert_gave_up(Refused, words)
@@ -470,12 +511,14 @@ async def test_a_resumed_attempt_goes_through_the_first_url_again(part: Path) ->
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "data:video/mp4,x", "", "lamp.mp4", "https://", "ftp://h/x"])
+@pytest.mark.row("download", "address not allowed")
 async def test_other_urls_are_refused_and_leave_nothing(part: Path, url: str) -> None:
     async with Downloader(SETTINGS) as downloader:
         assert isinstance(await downloader.fetch(url, part, ignore), Refused)
     assert not part.exists()
 
 
+@pytest.mark.row("download", "address not allowed")
 async def test_loopback_is_refused_before_connecting_unless_the_service_is_there(part: Path) -> None:
     settings = replace(SETTINGS, base_url="https://203.0.113.9/api/v1")
     served = await download(part, [reply(200, FILM)], settings)
@@ -486,6 +529,7 @@ async def test_loopback_is_refused_before_connecting_unless_the_service_is_there
 # The disk -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("download", "disk full")
 async def test_a_full_disk_is_told_as_such(part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """/dev/full takes no byte, with the same error as a full disk."""
     really_open = aiofiles.open
@@ -515,6 +559,7 @@ async def test_a_part_that_cannot_be_opened_is_told_before_anything_is_asked(
     assert not served.requests
 
 
+@pytest.mark.row("download", "not writable")
 async def test_a_folder_that_is_gone_is_unwritable(tmp_path: Path) -> None:
     served = await download_ignoring_part(tmp_path / "gone" / "lamp.mp4.part", [reply(200, FILM)])
     served.assert_gave_up(Unwritable, "No such file")
