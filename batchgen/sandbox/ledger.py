@@ -48,6 +48,20 @@ class TopUp:
     key: str | None = None
 
 
+@dataclass(slots=True)
+class Post:
+    """A POST /runs that was received, refused or not: what it asked for, what struck it, and the run that it created.
+
+    `status` is that of the answer, 0 where none was sent. Filled in as far as the request gets; not kept on disk.
+    """
+
+    at: float
+    input_sha256: str | None = None
+    faults: tuple[str, ...] = ()
+    status: int = 0
+    run: str | None = None
+
+
 class Ledger:
     """Entries and top-ups in the order in which they came, folded so that a balance costs no walk through them all."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from jsonschema.protocols import Validator
@@ -19,6 +19,7 @@ from batchgen.sandbox.ledger import (
     SUCCEEDED,
     Entry,
     Ledger,
+    Post,
     TopUp,
     iso,
     plan_run,
@@ -52,15 +53,20 @@ class Rehearsal:
         self._seen: Counter[tuple[str, str]] = Counter()
         self._requests: Counter[str] = Counter()
         self._limited: Counter[str] = Counter()
+        self._posts: list[Post] = []
         self.ledger = Ledger(options.balance_micro_usd)
 
     def create(self, asked: Asked) -> Answer:
         """POST /runs."""
+        post = Post(self._clock())
+        self._posts.append(post)
         try:
             key = self._admit(asked, "post")
-            return self._create(asked, key)
+            answer = self._create(asked, key, post)
         except Refused as refusal:
-            return refusal.answer
+            answer = refusal.answer
+        post.status = answer.status
+        return answer
 
     def poll(self, asked: Asked, run_id: str) -> Answer:
         """GET /runs/ID."""
@@ -130,7 +136,8 @@ class Rehearsal:
             for entry in self.ledger.entries.values()
         ]
         counts = {"requests": dict(self._requests), "rate_limited": self._limited.total()}
-        return json_answer(200, {**self._accounts(), **counts, "runs": runs})
+        posts = [{**asdict(post), "at": iso(post.at)} for post in self._posts]
+        return json_answer(200, {**self._accounts(), **counts, "runs": runs, "posts": posts})
 
     def count_file_request(self) -> None:
         """Count a request for a file: neither window nor key is asked there."""
@@ -153,22 +160,26 @@ class Rehearsal:
             raise Refused(error(429, "RATE_LIMITED", "Rate limit exceeded"))
         return key
 
-    def _create(self, asked: Asked, key: str) -> Answer:
+    def _create(self, asked: Asked, key: str, post: Post) -> Answer:
         document = json_object(asked.body)
         given = document.get("input")
+        post.input_sha256 = sha256_of(given)
         prompt = given.get("prompt") if isinstance(given, dict) else None
         own = read_faults(lambda: (*faults_in_header(asked.fault_header), *faults_in_prompt(prompt)))
         faults, subject = (*self._options.faults, *own), _subject(document.get("model"), given)
         facts = self._facts(asked, self._count("post", subject), owed=self._owed(key))
 
-        struck = _changed(_NOTHING_STRUCK, [*striking(faults, "post", self._options.seed, subject, facts.seen)], facts)
+        before = [*striking(faults, "post", self._options.seed, subject, facts.seen)]
+        after = [*striking(faults, "created", self._options.seed, subject, facts.seen)]
+        struck = _changed(_NOTHING_STRUCK, before, facts)
+        post.faults = tuple(fault.name for fault in before)
         if struck.status or not struck.plain:
             return struck
         entry = self._new_entry(key, document, own)
         self._save(entry)  # on disk before it counts
         self._take(entry)
-        answer = json_answer(201, run_document(entry, PENDING, []))
-        return _changed(answer, [*striking(faults, "created", self._options.seed, subject, facts.seen)], facts)
+        post.run, post.faults = entry.id, post.faults + tuple(fault.name for fault in after)
+        return _changed(json_answer(201, run_document(entry, PENDING, [])), after, facts)
 
     def _new_entry(self, key: str, document: Mapping[str, Any], own: tuple[Fault, ...]) -> Entry:
         model, given = validated(document, self._validators)
