@@ -1,25 +1,47 @@
-"""The entry point, and the one place where errors become exit codes."""
+"""The entry point, and the one place where errors become exit codes.
+
+Modules are imported in functions here: not before it is settled what a signal does meanwhile.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
-import click
+TYPE_CHECKING = False  # as in `typing`, whose import alone would take longer than all that comes before `main`
+if TYPE_CHECKING:
+    from types import FrameType
 
-from batchgen.cli import cli
-from batchgen.errors import BatchgenError, ManifestInvalid
+    from batchgen.errors import BatchgenError
 
-OUTPUT_FAILED, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
+OUTPUT_FAILED, INTERRUPTED, BROKEN_PIPE, TERMINATED = 1, 130, 141, 143
 
 
 def main() -> None:
     """Runs the command line; never shows a traceback for what a user can cause."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number and signal.getsignal(number) != signal.SIG_IGN:  # as nohup asks for, or a shell in the background
+            signal.signal(number, leave_at_once)
     sys.exit(run_cli(sys.argv[1:]))
+
+
+def leave_at_once(number: int, _frame: FrameType | None) -> None:
+    """What a signal does wherever nobody else takes it: whatever is on disk is whole at every instant.
+
+    No exception is raised: in the midst of an import Python makes another one of it, or a traceback.
+    """
+    os._exit(INTERRUPTED if number == signal.SIGINT else TERMINATED)
 
 
 def run_cli(arguments: list[str]) -> int:
     """Runs the command line with these arguments and gives its exit code."""
+    import click
+
+    from batchgen.cli import cli
+    from batchgen.errors import BatchgenError
+
     try:
         cli.main(arguments, prog_name="batchgen", standalone_mode=False)
     except click.ClickException as problem:
@@ -49,6 +71,9 @@ def run_cli(arguments: list[str]) -> int:
 
 
 def _show(problem: BatchgenError) -> int:
+    import click
+
+    from batchgen.errors import ManifestInvalid
     from batchgen.report.listing import problems_text
     from batchgen.report.stream import showable
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -74,4 +75,5 @@ def serve(host: str, port: int, folder: Path, options: SandboxOptions) -> None:
         click.echo(f"Rehearsal service: {served.base_url}")
         click.echo(f"Its ledger is in {folder}. Ctrl-C ends it.")
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # closes what is open, instead of leaving at once
     anyio.run(serve_until_cancelled, options, folder, host, port, ready)

@@ -6,8 +6,8 @@ asyncio's own answer to Ctrl-C cancels the main task, shields and all, so the si
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 from anyio.abc import TaskGroup
@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 from batchgen.core.outcome import CTRL_C, TERMINATED
 from batchgen.engine.batch import Batch
 
-TAKEN = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+TAKEN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signals:
@@ -48,11 +48,25 @@ class Signals:
         self._tasks.start_soon(batch.leave_after_deadline)
 
 
+@contextmanager
+def _kept_handlers() -> Iterator[list[signal.Signals]]:
+    """Gives the signals that may be taken, and puts handlers back: the event loop would leave Python's own ones.
+
+    One that the program was started to ignore stays ignored: nohup means a batch to outlive its terminal.
+    """
+    before = {number: signal.getsignal(number) for number in TAKEN}
+    try:
+        yield [number for number, handler in before.items() if handler != signal.SIG_IGN]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @asynccontextmanager
 async def taking_signals() -> AsyncIterator[Signals]:
     """Takes SIGINT, SIGTERM and SIGHUP for as long as this lasts."""
     problem: Exception | None = None
-    with anyio.open_signal_receiver(*TAKEN) as received:
+    with _kept_handlers() as not_ignored, anyio.open_signal_receiver(*not_ignored) as received:
         async with anyio.create_task_group() as tasks:
             signals = Signals(tasks)
             tasks.start_soon(signals.watch, received)

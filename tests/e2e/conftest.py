@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -27,15 +28,20 @@ class Shell:
     folder: Path
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def start(self, *arguments: str, into: str | None = None, **environment: str) -> Process:
-        """Starts a command and does not wait for it. `into`: a file that takes its stdout."""
+    def start(self, *arguments: str, into: str | None = None, module: str = "batchgen", **environment: str) -> Process:
+        """Starts a command in a process group of its own, as a terminal does it, and does not wait for it.
+
+        `into`: a file that takes its stdout. `module`: what stands in for the program.
+        """
         kept = ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_START", "COVERAGE_FILE", "COVERAGE_PROCESS_CONFIG")
-        environ = {name: os.environ[name] for name in kept if name in os.environ} | environment
+        environ = {name: os.environ[name] for name in kept if name in os.environ}
+        environ |= {"PYTHONPATH": str(Path(__file__).parents[2]), **environment}
         taken = os.open(into, os.O_WRONLY) if into else None
         process = subprocess.Popen(
-            [sys.executable, "-m", "batchgen", *arguments],
+            [sys.executable, "-m", module, *arguments],
             cwd=self.folder,
             env=environ,
+            start_new_session=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if taken is None else taken,
             stderr=subprocess.PIPE,
@@ -45,6 +51,19 @@ class Shell:
             os.close(taken)
         self.started.append(process)
         return process
+
+    def serve(self, *options: str) -> str:
+        """Starts a rehearsal service of its own, quick and without a limit; gives its base URL."""
+        quick = ("--port", "0", "--latency", "0.005", "--rate-limit", "none")
+        process = self.start("sandbox", *quick, *options)
+        assert process.stdout is not None
+        return process.stdout.readline().split()[-1]
+
+    def books(self, service: str) -> dict[str, Any]:
+        """What a service of its own knows: the runs that it has created, and the POSTs that it has received."""
+        with urlopen(f"{service.removesuffix('/api/v1')}/sandbox/ledger") as answer:
+            books: dict[str, Any] = json.load(answer)
+        return books
 
     def __call__(self, *arguments: str, **environment: str) -> Said:
         """Runs a command to its end."""

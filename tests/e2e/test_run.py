@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 
 import av
-import pytest
 
-from tests.e2e.conftest import QUICK, Shell, ended
+from tests.e2e.conftest import QUICK, Shell
 
 SHOTS = """\
 defaults: {resolution: 480p, duration: 4, aspect_ratio: 16:9}
@@ -61,46 +59,6 @@ def assert_each_created_once_and_downloaded(shell: Shell, count: int) -> None:
     assert all(run["status"] == "downloaded" for run in runs.values())
     assert len(list((shell.folder / "videos" / "sandbox").glob("*.mp4"))) == count
     assert not list((shell.folder / "videos" / "sandbox").glob("*.part"))
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_drains_and_the_same_command_goes_on(shell: Shell, number: signal.Signals) -> None:
-    shell.write("many.csv", many(40))
-    command = ("run", "many.csv", "--sandbox", "-j", "8", *QUICK)
-    process = shell.start(*command)
-    videos = shell.folder / "videos" / "sandbox"
-    shell.wait_for(lambda: len(list(videos.glob("*.mp4"))) >= 5, process)
-    process.send_signal(number)
-    said = ended(process)
-    assert said.code == (130 if number is signal.SIGINT else 143), said
-    assert "batchgen run many.csv --sandbox" in said.out
-    statuses = [run["status"] for run in shell.state("many.sandbox.state.json").values()]
-    assert "in_doubt" not in statuses
-    assert "submitting" not in statuses
-    assert shell(*command).code == 0
-    assert_each_created_once_and_downloaded(shell, 40)
-
-
-def test_kill_9_loses_nothing_and_submits_nothing_twice(shell: Shell) -> None:
-    """Killed again and again. A kill can hit an open POST: such a run is in doubt until a person decides it."""
-    shell.write("many.csv", many(40))
-    command = ("run", "many.csv", "--sandbox", "-j", "8", *QUICK)
-    videos = shell.folder / "videos" / "sandbox"
-    for stop_at in (1, 6, 12, 20, 30):
-        process = shell.start(*command)
-        shell.wait_for(lambda: len(list(videos.glob("*.mp4"))) >= stop_at, process)  # noqa: B023
-        process.kill()
-        process.communicate()
-    said = shell(*command)
-    accepted = {run["input"]["prompt"]: run["id"] for run in shell.accepted("many.sandbox.service")}
-    for name, run in shell.state("many.sandbox.state.json").items():
-        if run["status"] == "in_doubt":
-            assert said.code == 4
-            found = accepted.get(run["input"]["prompt"])
-            decision = ("--adopt", found) if found else ("--not-created",)
-            assert shell("resolve", "many.csv", name, "--sandbox", *decision).code == 0
-    assert shell(*command).code == 0
-    assert_each_created_once_and_downloaded(shell, 40)
 
 
 def test_json_on_stdout_is_all_that_is_on_stdout(shell: Shell) -> None:
