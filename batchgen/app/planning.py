@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from batchgen.core.plan import Plan, Selection, make_plan
 from batchgen.errors import UsageProblem
 from batchgen.manifest import Manifest
 from batchgen.models import registry
-from batchgen.records import Record, Status
+from batchgen.records import Record, SavedFile, Status
 from batchgen.report.words import counted
 
 
@@ -19,9 +20,18 @@ def plan_for(manifest: Manifest, records: dict[str, Record], selection: Selectio
     missing = {
         record.id
         for record in records.values()
-        if record.status is Status.DOWNLOADED and not all((folder / file.path).is_file() for file in record.files)
+        if record.status is Status.DOWNLOADED and not all(_is_there(folder, file) for file in record.files)
     }
     return make_plan(manifest.runs, records, selection, missing)
+
+
+def _is_there(folder: Path, file: SavedFile) -> bool:
+    """Whether the video is still where it was put, as long as it was. Another file under its name is not the video."""
+    try:
+        found = (folder / file.path).stat()
+    except (OSError, ValueError):  # a name that no file can have is one that no file has
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size == file.bytes
 
 
 def refuse_nothing_selected(plan: Plan, selection: Selection) -> None:

@@ -60,7 +60,7 @@ def run(target: Target, voice: Voice) -> Reply:
 
 async def _run(target: Target, manifest: Manifest, selection: Selection, voice: Voice) -> Reply:
     async with taking_signals() as signals, _service_for(target, manifest) as settings:
-        videos = VideoFolder(settings.output_dir)
+        videos = VideoFolder(settings.output_dir, str(target.paths.state.resolve()))
         videos.prepare()
         identity = rehearse.IDENTITY if target.sandbox else settings.base_url
         header = Header(identity, path_from(manifest.path, target.paths.state.parent), manifest.sha256)

@@ -16,7 +16,9 @@ from batchgen.errors import UsageProblem
 
 _SUFFIX = ".mp4"
 _LONGEST_NAME = 255  # bytes, on nearly every file system
-_LONGEST_STEM = _LONGEST_NAME - len("-1234-1234.mp4.part")  # the numbers are a video's and a duplicate's
+_TOKEN_DIGITS = 8
+# The numbers are a video's and a duplicate's, the digits a batch's.
+_LONGEST_STEM = _LONGEST_NAME - len("-1234-1234.mp4.12345678.part")
 _HASH_DIGITS = (8, 16, 64)  # more only where fewer are taken
 _BAD_BEGINNINGS = ".-~ "  # hidden, taken for an option, or trimmed
 _FORBIDDEN = frozenset('<>:"/\\|?*')  # on Windows and its file systems; "/" everywhere
@@ -28,10 +30,15 @@ _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 
 
 class VideoFolder:
-    """The folder that videos are published to. Its functions block, and may run in many worker threads at once."""
+    """The folder that videos are published to. Its functions block, and may run in many worker threads at once.
 
-    def __init__(self, folder: Path) -> None:
+    `owner` names the batch, as the path of its state does: several batches may share a folder and have runs of the same
+    id, and neither may write into, publish or drop another's half of a video, nor a `.part` of another program.
+    """
+
+    def __init__(self, folder: Path, owner: str = "") -> None:
         self._folder = folder
+        self._token = hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()[:_TOKEN_DIGITS]
         self._owners: dict[str, tuple[str, int, int]] = {}  # by name, case folded: whose it is
 
     def prepare(self) -> None:
@@ -68,7 +75,7 @@ class VideoFolder:
 
     def part_for(self, name: str) -> Path:
         """Where the video `name` is written before it is whole: in the same folder, so that a rename publishes it."""
-        return self._folder / f"{_checked(name)}.part"
+        return self._folder / f"{_checked(name)}.{self._token}.part"
 
     def publish(self, part: Path, name: str) -> Path:
         """Give the finished, durable `part` its name, durably, and return its path.

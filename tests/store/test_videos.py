@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -93,7 +94,7 @@ def test_unsafe_identifiers_that_are_mended_alike_keep_different_names() -> None
 def test_any_identifier_gives_a_name_that_every_file_system_takes(identifier: str, one: int, other: int) -> None:
     name = VideoFolder(Path("v")).name_for(identifier, min(one, other), max(one, other))
     assert name.endswith(".mp4")
-    assert len(f"{name}.part".encode()) <= 255
+    assert len(VideoFolder(Path("v")).part_for(name).name.encode()) <= 255
     assert name[0] not in ".-~ "
     assert name == unicodedata.normalize("NFC", name)
     assert not set(name) & set('<>:"/\\|?*')
@@ -121,7 +122,15 @@ def test_an_index_outside_of_the_count_is_a_mistake(index: int, count: int) -> N
 
 
 def test_the_part_lies_beside_the_video(tmp_path: Path) -> None:
-    assert VideoFolder(tmp_path).part_for("lamp.mp4") == tmp_path / "lamp.mp4.part"
+    part = VideoFolder(tmp_path).part_for("lamp.mp4")
+    assert part.parent == tmp_path
+    assert re.fullmatch(r"lamp\.mp4\.[0-9a-f]{8}\.part", part.name)
+
+
+def test_a_part_is_one_batchs_own(tmp_path: Path) -> None:
+    """Two batches in one folder with runs of the same id: neither publishes the other's half of a video."""
+    one, same, other = (VideoFolder(tmp_path, owner).part_for("lamp.mp4") for owner in ("a", "a", "b"))
+    assert one == same != other
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b.mp4", "../lamp.mp4", "/etc/passwd", "a\\b.mp4", "a\0.mp4"])
@@ -271,7 +280,7 @@ def test_a_rename_that_fails_leaves_no_empty_file_behind(folder: VideoFolder, mo
     monkeypatch.setattr(Path, "replace", no_rename)
     with pytest.raises(OSError, match="Input/output"):
         put(folder, "lamp.mp4", b"film")
-    assert [p.name for p in folder.part_for("x").parent.iterdir()] == ["lamp.mp4.part"]
+    assert [p.name for p in folder.part_for("x").parent.iterdir()] == [folder.part_for("lamp.mp4").name]
 
 
 # Preparing ------------------------------------------------------------------------------------------------------------
