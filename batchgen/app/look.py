@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from batchgen.app.planning import plan_for, refuse_nothing_selected, registry_estimate
+from batchgen.app.standing import pending, records_of
 from batchgen.app.target import Reply, Target, rate_of, selection_of
 from batchgen.core.cost import Prices, money_of
-from batchgen.core.lifecycle import apply
 from batchgen.errors import ManifestInvalid, UsageProblem
-from batchgen.events import Doubted
 from batchgen.manifest import Manifest
 from batchgen.models import registry
-from batchgen.records import Record, Run, Status
+from batchgen.records import Record, Status
 from batchgen.settings import keys_from
-from batchgen.store.ledger import INTERRUPTED, is_locked, read_state, utc_now
 
 
 def init(file: Path, *, force: bool) -> Reply:
@@ -63,7 +60,7 @@ def plan(target: Target) -> Reply:
     from batchgen.report.tables import plan_json, plan_text
 
     manifest = target.load()
-    records, selection = _records(target), selection_of(target.options, manifest)
+    records, selection = records_of(target), selection_of(target.options, manifest)
     made = plan_for(manifest, records, selection, target.paths.state.parent)
     refuse_nothing_selected(made, selection)
     prices = Prices(records.values(), registry_estimate)
@@ -76,7 +73,7 @@ def status(target: Target) -> Reply:
     """How the batch stands, also while another process works on it, and when the manifest is no longer valid."""
     from batchgen.report.tables import status_json, status_text
 
-    records = _records(target)
+    records = records_of(target)
     shown = list(records.values())
     try:
         shown = _as_meant(target.load(), records)
@@ -112,29 +109,12 @@ def schema() -> dict[str, Any]:
     return manifest_schema()
 
 
-def _records(target: Target) -> dict[str, Record]:
-    """The state's records. An intent without an outcome is in doubt, unless its process is still at work."""
-    document = read_state(target.paths)
-    records = document.records if document else {}
-    at_work = is_locked(target.paths)
-    for record in [r for r in records.values() if r.status is Status.SUBMITTING]:
-        if at_work:  # on its way at this moment: shown as waiting, because nothing about it is in doubt yet
-            records[record.id] = replace(record, status=Status.PENDING)
-        else:
-            records[record.id] = apply(record, Doubted(id=record.id, at=utc_now(), failure=INTERRUPTED))
-    return records
-
-
 def _as_meant(manifest: Manifest, records: dict[str, Record]) -> list[Record]:
     """A record for each row of the manifest, and those of rows taken out of it that a person should still see."""
-    rows = {run.id: records.get(run.id) or _pending(run) for run in manifest.runs}
+    rows = {run.id: records.get(run.id) or pending(run) for run in manifest.runs}
     taken_out = (record for name, record in records.items() if name not in rows)
     nothing_in_them = (Status.PENDING, Status.FAILED)
     return [*rows.values(), *(record for record in taken_out if record.status not in nothing_in_them)]
-
-
-def _pending(run: Run) -> Record:
-    return Record(run.id, run.model, run.input, run.input_sha256)
 
 
 def _key_count(target: Target) -> int:
