@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchgen import __version__
-from batchgen.options import FILE, JSON, LOADING, MANIFEST, OUTPUT, RATE, SELECTION, SERVICE, SERVING, STATE, option
+from batchgen.options import EXPORTING, FILE, JSON, LOADING, MANIFEST, RATE, RUNNING, SELECTION, SERVING, STATE, option
 
 if TYPE_CHECKING:
     from batchgen.app.target import Reply, Target
@@ -102,28 +102,7 @@ def plan(manifest: Path, as_json: bool, **options: Any) -> None:
 @STATE
 @LOADING
 @SELECTION
-@SERVICE
-@OUTPUT
-@RATE
-@option("-j", "--concurrency", type=click.IntRange(min=1), metavar="N", help="Runs live at once.  [default: chosen]")
-@option("--max-cost", metavar="USD", help="Spend no more than this on the whole batch; runs in doubt count as spent.")
-@option("--on-no-credit", type=click.Choice(["stop", "wait"]), help="When the balance is used up.  [default: stop]")
-@option("--run-timeout", metavar="TIME", help="How long to follow one run, such as 90s or 2h.  [default: 30m]")
-@option("--download-concurrency", type=click.IntRange(min=1), metavar="N", help="Downloads at once.  [default: 8]")
-@option(
-    "--assume-5xx-not-created/--no-assume-5xx-not-created",
-    default=None,
-    help="Send again after HTTP 5xx. Only if the service has confirmed to you that it never creates a run then.",
-)
-@option("--log-file", type=FILE, metavar="FILE", help="Write what happens to FILE as JSON Lines.")
-@option(
-    "--sandbox-latency",
-    type=click.FloatRange(min=0),
-    metavar="X",
-    help="Scale the rehearsal's latencies by X.  [default: 0.05]",
-)
-@option("--sandbox-balance", metavar="USD", help="Start the rehearsal with this balance.  [default: unlimited]")
-@option("--sandbox-fault", "sandbox_faults", multiple=True, metavar="FAULT", help="See batchgen sandbox --list-faults.")
+@RUNNING
 @option("-q", "--quiet", is_flag=True, help="Show only what a person has to know.")
 @option("-v", "--verbose", is_flag=True, help="Show every run.")
 @JSON
@@ -197,6 +176,32 @@ def resolve(
 
     decision = Decision(adopt=adopt, not_created=not_created, abandon=abandon)
     _emit(decide(_target(manifest, **options), ids, decision), as_json)
+
+
+@cli.command(short_help="Write the results as CSV, JSON or JSON Lines.")
+@MANIFEST
+@EXPORTING
+@STATE
+@LOADING
+def export(manifest: Path, **options: Any) -> None:
+    """Write a row for each run of MANIFEST and of its state: status, input, files, cost, times, error.
+
+    It may be used at any time, also while `run` is at work. Amounts are US dollars; what is unknown is empty (null).
+
+    In CSV, text that a spreadsheet could take for a formula gets an apostrophe before it: a cell that begins with
+    = + - @ (also full-width, or after blanks and quotes), a tab or a line break, and what follows a line break, tab or
+    semicolon inside a cell in the same way. Numbers stay numbers. json and jsonl carry every value untouched.
+
+    \b
+    Examples:
+      batchgen export shots.yaml --output results.csv
+      batchgen export shots.yaml --format jsonl | jq -r 'select(.status == "failed") | .id'
+    """
+    from batchgen.app.results import export as write_table
+    from batchgen.report.stream import showable
+
+    for note in write_table(_target(manifest, **options), sys.stdout.buffer):
+        click.echo(showable(note, sys.stderr), err=True)
 
 
 @cli.command(short_help="List the models, or show one's parameters.")

@@ -62,6 +62,68 @@ SELECTION = many(
         help="What to do with rows that have changed since they were rendered.",
     ),
 )
+RUNNING = many(
+    SERVICE,
+    OUTPUT,
+    RATE,
+    option(
+        "-j", "--concurrency", type=click.IntRange(min=1), metavar="N", help="Runs live at once.  [default: chosen]"
+    ),
+    option(
+        "--max-cost", metavar="USD", help="Spend no more than this on the whole batch; runs in doubt count as spent."
+    ),
+    option("--on-no-credit", type=click.Choice(["stop", "wait"]), help="When the balance is used up.  [default: stop]"),
+    option("--run-timeout", metavar="TIME", help="How long to follow one run, such as 90s or 2h.  [default: 30m]"),
+    option("--download-concurrency", type=click.IntRange(min=1), metavar="N", help="Downloads at once.  [default: 8]"),
+    option(
+        "--assume-5xx-not-created/--no-assume-5xx-not-created",
+        default=None,
+        help="Send again after HTTP 5xx. Only if the service has confirmed to you that it never creates a run then.",
+    ),
+    option("--log-file", type=FILE, metavar="FILE", help="Write what happens to FILE as JSON Lines."),
+    option(
+        "--sandbox-latency",
+        type=click.FloatRange(min=0),
+        metavar="X",
+        help="Scale the rehearsal's latencies by X.  [default: 0.05]",
+    ),
+    option("--sandbox-balance", metavar="USD", help="Start the rehearsal with this balance.  [default: unlimited]"),
+    option(
+        "--sandbox-fault", "sandbox_faults", multiple=True, metavar="FAULT", help="See batchgen sandbox --list-faults."
+    ),
+)
+# Variables of their own: a BATCHGEN_LIMIT meant for `run` must not leave rows out of a table unnoticed.
+EXPORTING = many(
+    option(
+        "--format",
+        "form",
+        env="BATCHGEN_EXPORT_FORMAT",
+        type=click.Choice(["csv", "json", "jsonl"]),
+        help="[default: by the ending of --output, else csv]",
+    ),
+    option(
+        "--output",
+        "-o",
+        env="BATCHGEN_EXPORT_OUTPUT",
+        type=FILE,
+        metavar="FILE",
+        help="Write to FILE, whole or not at all; an earlier export is replaced, no other file.  [default: stdout]",
+    ),
+    option(
+        "--only",
+        env="BATCHGEN_EXPORT_ONLY",
+        multiple=True,
+        metavar="PATTERN",
+        help="Only runs whose id matches, as in 'shoe-*'. Repeatable.",
+    ),
+    option(
+        "--limit",
+        env="BATCHGEN_EXPORT_LIMIT",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="The first N rows of these.",
+    ),
+)
 SERVING = many(
     option("--host", env="BATCHGEN_SANDBOX_HOST", default="127.0.0.1", show_default=True, help="Address to listen on."),
     option(

@@ -23,6 +23,19 @@ def dollars(micro: int | None) -> str:
     return f"{sign}${whole:,}.{decimals[:2] if decimals[2] == '0' else decimals}"
 
 
+def usd(micro: int) -> str:
+    """An amount of micro-dollars for programs, exact: "0.04", "12.3456", "1250.00"; two decimals at least."""
+    sign, amount = ("-" if micro < 0 else ""), abs(micro)
+    decimals = f"{amount % MICRO:06d}".rstrip("0")
+    return f"{sign}{amount // MICRO}.{decimals:0<2}"
+
+
+def usd_number(micro: int) -> int | float:
+    """The same as a JSON number. A float's shortest spelling is the amount itself up to a billion dollars."""
+    whole, rest = divmod(micro, MICRO)
+    return micro / MICRO if rest else whole
+
+
 def dollars_between(least: int, most: int) -> str:
     """A range of amounts, or the one amount where both are the same."""
     return dollars(least) if least == most else f"{dollars(least)} to {dollars(most)}"
