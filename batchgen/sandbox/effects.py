@@ -27,7 +27,9 @@ def too_many_until(_answer: Answer, facts: Facts) -> Answer:
     return error(429, "RATE_LIMITED", "Rate limit exceeded", (("Retry-After", at),))
 
 
-def used_up(_answer: Answer, _facts: Facts) -> Answer:
+def used_up(answer: Answer, facts: Facts) -> Answer:
+    if facts.owed < (facts.number or 0):
+        return answer
     return error(429, "USAGE_EXCEEDED", "Usage exceeded")
 
 

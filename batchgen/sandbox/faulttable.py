@@ -128,7 +128,12 @@ _POST = (
         "SECONDS",
         too_many_until,
     ),
-    Kind("post-usage-exceeded", "429 USAGE_EXCEEDED, which is not worth retrying", change=used_up),
+    Kind(
+        "post-usage-exceeded",
+        "429 USAGE_EXCEEDED, once the key has spent the sum; default 0",
+        "MICRO",
+        used_up,
+    ),
     _any_status("post"),
     Kind("post-302", "redirect; default to /moved", "URL", moved),
     Kind("post-reset", "connection reset without an answer", change=reset_at_once),

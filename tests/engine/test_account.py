@@ -10,54 +10,13 @@ import pytest
 
 from batchgen.core.gate import Breaker
 from batchgen.core.plan import Selection
-from batchgen.core.verdict import Closed, CloseKey
 from batchgen.core.window import Rate
 from batchgen.engine.notices import Held
-from batchgen.records import Failure, Status
+from batchgen.records import Status
 from batchgen.settings import OnNoCredit
-from tests.engine.rig import KEY, OTHER, PRICE, Options, faults, rehearsal, runs, session
+from tests.engine.rig import PRICE, Options, faults, rehearsal, runs, session
 
 pytestmark = pytest.mark.anyio
-
-
-async def test_no_credit_after_some_runs_and_a_top_up(tmp_path: Path) -> None:
-    """402 after seven of twenty: those seven come down, exit 3; after a top-up only the other thirteen are sent."""
-    with anyio.fail_after(600):
-        async with rehearsal(tmp_path, balance_micro_usd=7 * PRICE) as service:
-            async with service.session(runs(20)) as one:
-                assert await one.run() == 3
-                assert one.count(Status.DOWNLOADED) == 7
-                assert one.count(Status.PENDING) == 13
-                posts = one.service.of("POST")
-                refused = min(i for i, post in enumerate(posts) if post.exchange.status == 402)
-                assert len(posts) <= refused + 16  # nothing but what was in the air already
-                await service.holds(one.records())
-                assert one.ending is not None
-                assert one.ending.stopped is not None
-                assert one.ending.stopped.code == "insufficient_balance"
-            await service.top_up(13 * PRICE)
-            async with service.session(runs(20)) as one:
-                assert await one.run() == 0
-                assert len(one.service.of("POST")) == 13
-                await service.holds(one.records())
-
-
-async def test_waiting_for_credit_goes_on_by_itself(tmp_path: Path) -> None:
-    """With --on-no-credit wait the batch probes, and finishes once somebody has topped up."""
-    with anyio.fail_after(2000):
-        async with (
-            rehearsal(tmp_path, balance_micro_usd=2 * PRICE) as service,
-            service.session(runs(6), Options(on_no_credit=OnNoCredit.WAIT)) as one,
-            anyio.create_task_group() as tasks,
-        ):
-
-            async def top_up_later() -> None:
-                await one.until(lambda: sum(isinstance(notice, Held) for notice in one.heard) >= 2)
-                await service.top_up(4 * PRICE)
-
-            tasks.start_soon(top_up_later)
-            assert await one.run() == 0
-            assert len((await service.books())["runs"]) == 6
 
 
 async def test_a_stop_while_waiting_for_credit_says_signal(tmp_path: Path) -> None:
@@ -110,34 +69,6 @@ async def test_a_refused_key_with_failed_runs_to_retry_says_account(tmp_path: Pa
             assert await one.run() == 3
             assert await service.posts() == 1
             assert one.count(Status.FAILED) == 3
-
-
-async def test_one_of_two_keys_without_credit(tmp_path: Path) -> None:
-    """The other key takes the rest; each run is polled with its own, and nothing stops."""
-    with anyio.fail_after(600):
-        async with rehearsal(tmp_path) as service, service.session(runs(12), Options(keys=(KEY, OTHER))) as one:
-            dispatcher = one.desk.dispatcher
-            verdict = CloseKey(Failure("insufficient_balance", "Insufficient balance"), Closed.NO_CREDIT)
-            lane = dispatcher.lanes[0]
-            lane.account = lane.account.close(verdict, begun_at=0, now=0, wait=False)
-            assert await one.run() == 0
-            assert {record.key for record in one.records().values()} == {OTHER.fingerprint}
-            await service.holds(one.records())
-
-
-async def test_both_keys_run_dry_one_after_the_other(tmp_path: Path) -> None:
-    """Each key pays for what its balance allows; only when both are empty does the batch stop."""
-    with anyio.fail_after(600):
-        options = Options(keys=(KEY, OTHER), rate=Rate(20, 1.0))
-        async with (
-            rehearsal(tmp_path, balance_micro_usd=5 * PRICE) as service,
-            service.session(runs(30), options) as one,
-        ):
-            assert await one.run() == 3
-            assert one.count(Status.DOWNLOADED) == 10
-            keys = [record.key for record in one.records().values() if record.run_id]
-            assert sorted(map(keys.count, set(keys))) == [5, 5]
-            await service.holds(one.records())
 
 
 async def test_doubts_in_a_row_end_with_exit_code_4_and_polls_go_on(tmp_path: Path) -> None:

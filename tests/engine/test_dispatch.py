@@ -298,6 +298,38 @@ async def test_waiting_for_credit_probes_one_at_a_time_and_goes_on_by_itself() -
     assert traffic.dispatcher.closed_for_good is None
 
 
+async def test_probes_for_credit_come_at_growing_intervals_up_to_a_quarter_of_an_hour() -> None:
+    """Twenty wait; whoever is let through is alone until he is refused; after an hour's top-up all go at once."""
+    in_air, most_in_air = 0, 0
+
+    async def insist(t: Traffic) -> None:
+        nonlocal in_air, most_in_air
+        accepted = False
+        while not accepted:
+            lane = await t.dispatcher.submission()
+            assert lane is not None
+            begun, accepted = anyio.current_time(), t.now() >= 3600.0
+            t.posts.append(t.now())
+            in_air += 1
+            most_in_air = max(most_in_air, in_air if 1.0 < t.now() < 3600.0 else 0)
+            await anyio.sleep(0.1)
+            in_air -= 1
+            outcome = OK if accepted else refusal(402)
+            t.dispatcher.posted(lane, outcome, judge_post(outcome), begun)
+
+    async def scene(t: Traffic, tasks: anyio.abc.TaskGroup) -> None:
+        for _ in range(20):
+            tasks.start_soon(insist, t)
+
+    traffic = await play(scene, wait=True)
+    probes = [at for at in traffic.posts if at > 1.0]
+    gaps = [round(later - earlier, 1) for earlier, later in itertools.pairwise([0.0, *probes])]
+    assert gaps[:8] == [30.1, 60.1, 120.1, 240.1, 480.1, 900.1, 900.1, 900.1]
+    assert most_in_air == 1
+    assert gaps[8:] == [0.1, *[0.0] * (len(gaps) - 9)]
+    assert traffic.posts.count(0.0) == AT_FIRST
+
+
 async def test_the_other_key_carries_on_when_one_has_no_credit() -> None:
     """A key without credit takes no more; the other one takes everything, and nothing stops."""
 
