@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,8 @@ _OTHER_ENCODINGS = (
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
+MOST_BYTES = 64 << 20
+"""Of a manifest: a hundred thousand runs. A larger file is a slip of the hand, and would fill the memory."""
 _SAVE_AS = "Save it as UTF-8 (in a spreadsheet: “CSV UTF-8”)."
 
 
@@ -48,17 +52,33 @@ def read(path: Path) -> Source:
 def read_bytes(path: Path, kind: str) -> bytes:
     """The bytes of an ordinary file; raises `UsageProblem` with the way out where there is none. `kind` names it."""
     try:
-        if path.is_dir():
-            raise UsageProblem(f"{path} is a folder, not a {kind}.", f"Name a {kind} file in it.")
-        if path.exists() and not path.is_file():
-            raise UsageProblem(f"{path} is not an ordinary file.", f"Save the {kind} to a file first.")
-        return path.read_bytes()
+        # What is opened is what is looked at, and opening a pipe must not wait for someone to write into it.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        try:
+            mode = os.fstat(descriptor).st_mode
+            if stat.S_ISDIR(mode):
+                raise UsageProblem(f"{path} is a folder, not a {kind}.", f"Name a {kind} file in it.")
+            data = _most_of(descriptor) if stat.S_ISREG(mode) else None
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         raise UsageProblem(f"{path} does not exist.", _similar_file(path)) from None
     except OSError as error:
         raise UsageProblem(f"{path} cannot be read: {error.strerror or error}.") from None
     except ValueError:  # a NUL in the name
         raise UsageProblem(f"{str(path)!r} cannot be the name of a file.") from None
+    if data is None:
+        raise UsageProblem(f"{path} is not an ordinary file.", f"Save the {kind} to a file first.")
+    if len(data) > MOST_BYTES:
+        raise UsageProblem(f"{path} is larger than {MOST_BYTES >> 20} MiB.", f"Split it, if it is a {kind} at all.")
+    return data
+
+
+def _most_of(descriptor: int) -> bytes | None:
+    """A byte more than is allowed, or all; `None` from a file of the system's that has nothing to say yet."""
+    with os.fdopen(descriptor, "rb", closefd=False) as file:
+        data: bytes | None = file.read(MOST_BYTES + 1)
+    return data
 
 
 def _similar_file(path: Path) -> str | None:

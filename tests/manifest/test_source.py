@@ -49,12 +49,12 @@ def test_a_file_that_may_not_be_read_is_said_to_be_so(tmp_path: Path) -> None:
 
 
 def test_a_failing_disk_is_a_usage_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: Path) -> bytes:
+    def fail(_descriptor: int) -> bytes:
         raise OSError(5, "Input/output error")
 
     path = tmp_path / "a.yaml"
     path.write_text("- x\n")
-    monkeypatch.setattr(Path, "read_bytes", fail)
+    monkeypatch.setattr("batchgen.manifest.source._most_of", fail)
     assert refused(path) == f"{path} cannot be read: Input/output error."
 
 
@@ -74,3 +74,16 @@ def test_a_name_that_is_too_long_is_a_usage_problem(tmp_path: Path) -> None:
 def test_an_encoding_problem_points_at_the_character(tmp_path: Path) -> None:
     (found,) = problems(tmp_path, "yaml", "- ok\r\n- größe und \xfc".encode() + b"\xfc")
     assert found.startswith("2:14: the byte 0xFC is not UTF-8")
+
+
+def test_a_file_beyond_all_measure_is_refused_before_it_is_read_whole(tmp_path: Path) -> None:
+    """A terabyte of holes: it takes no room on the disk and would take all of the memory."""
+    path = tmp_path / "a.yaml"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    assert "is larger than 64 MiB" in refused(path)
+
+
+def test_a_file_of_the_systems_that_never_ends_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").symlink_to("/dev/zero")
+    assert "is not an ordinary file" in refused(tmp_path / "a.yaml")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak import names, states
+from tests.soak import manifests, names, states
 from tests.soak.figures import Order
 
-PARTS = {"states": (states.soak, 0.01), "names": (names.soak, 0.02)}
+PARTS = {"manifests": (manifests.soak, 0.02), "states": (states.soak, 0.01), "names": (names.soak, 0.02)}
 
 
 @pytest.mark.parametrize("part", PARTS)
