@@ -21,7 +21,7 @@ from batchgen.manifest import Manifest
 from batchgen.manifest.schemas import Checkers
 from batchgen.records import Record, Run
 from batchgen.report.export import Entry, json_array, json_lines
-from batchgen.report.words import counted
+from batchgen.report.words import counted, harmless
 
 FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", "": "csv"}
 LINES_AT_ONCE = 500
@@ -42,7 +42,7 @@ def export(target: Target, stdout: BinaryIO) -> list[str]:
     if output:
         write(target, records, output, parts, marked=form == "csv")
     else:
-        for part in parts:
+        for part in map(_shown, parts) if stdout.isatty() else parts:
             stdout.write(part)
         stdout.flush()
     said = [f"Wrote {counted(len(chosen), 'run')} to {output}."] if output else []
@@ -142,3 +142,8 @@ def _parts(form: str, entries: Iterator[Entry], parameters: list[str]) -> Iterat
         lines = json_lines(entries) if form == "jsonl" else json_array(entries)
     while part := "".join(islice(lines, LINES_AT_ONCE)):
         yield part.encode("utf-8", "backslashreplace")
+
+
+def _shown(part: bytes) -> bytes:
+    """Lines for a terminal, without what it would obey: prompts and a server's words are in them."""
+    return harmless(part.decode("utf-8").replace("\r\n", "\n")).encode("utf-8")

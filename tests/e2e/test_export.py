@@ -317,3 +317,25 @@ def test_half_a_character_is_spelled_out(batch: Batch) -> None:
 def test_every_status_can_be_exported(batch: Batch) -> None:
     batch.save(*(in_status(status, str(status)) for status in ways()))
     assert len(batch.rows()) == len(Status) + 2
+
+
+class Terminal(io.BytesIO):
+    """A terminal's bytes."""
+
+    def isatty(self) -> bool:
+        """Yes."""
+        return True
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "jsonl"])
+def test_a_terminal_is_told_nothing_that_it_would_obey_and_a_file_everything(batch: Batch, form: str) -> None:
+    prompt = "A lamp\x1b]0;owned\x07 \x9b2J \u202e"
+    batch.save(replace(in_status(Status.DOWNLOADED), input={"prompt": prompt}))
+    shown, piped = Terminal(), io.BytesIO()
+    for out in (shown, piped):
+        export(Target(batch.manifest, {"form": form}), out)
+    assert not set("\x1b\x07\x9b\u202e\r") & set(shown.getvalue().decode())
+    if form == "json":
+        assert json.loads(shown.getvalue()) == json.loads(piped.getvalue())
+    if form == "csv":
+        assert table(piped.getvalue().decode())[0]["prompt"] == prompt
