@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 
+from batchgen.engine.batch import DRAIN_S
 from tests.e2e.conftest import QUICK, Process, Said, Shell, ended
 from tests.e2e.test_run import assert_each_created_once_and_downloaded, many
 
@@ -77,10 +79,12 @@ def test_a_second_ctrl_c_leaves_at_once_and_a_third_changes_nothing(shell: Shell
     process = with_open_posts(shell, service)
     os.killpg(process.pid, signal.SIGINT)
     drains(process)
+    began = time.monotonic()
     for _ in range(times - 1):
         os.killpg(process.pid, signal.SIGINT)
     said = ended(process)
     assert said.code == 130, said
+    assert time.monotonic() - began < DRAIN_S, "it has waited for the end of the drain"
     assert "batchgen resolve many.csv" in said.out
     doubtful = statuses_of(shell)["in_doubt"]
     assert {status: len(names) for status, names in statuses_of(shell).items()} == {"in_doubt": 16, "pending": 24}

@@ -73,18 +73,6 @@ def test_every_problem_of_a_manifest_at_once_and_nothing_sent(shell: Shell) -> N
     assert json.loads(shell("validate", "shots.yaml", "--json").out)["valid"] is False
 
 
-def test_a_second_process_on_one_state_leaves_with_5(shell: Shell, service: str) -> None:
-    shell.write("many.csv", many(30))
-    key = {"RUNBASE_API_KEY": "sk-a", "RUNBASE_BASE_URL": service}
-    first = shell.start("run", "many.csv", "-j", "4", "--rate-limit", "20/1", **key)
-    shell.wait_for((shell.folder / "many.state.json.journal").exists, first)
-    said = shell("run", "many.csv", **key)
-    assert said.code == 5
-    assert "Another batchgen process" in said.err
-    first.send_signal(signal.SIGINT)
-    assert first.wait(30) == 130
-
-
 @pytest.mark.parametrize(
     ("state", "words"),
     [("", "damaged"), ('{"format":"batchgen-state","version":2}', "version 2"), ('{"format":"other"}', "damaged")],
