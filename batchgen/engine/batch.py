@@ -33,7 +33,6 @@ class Batch:
         self._signal_code: int | None = None
         self._state_problem: StateProblem | None = None
         self._live: anyio.Semaphore | None = None
-        self._ended = False
 
     async def run(self) -> Ending:
         """Does what the plan says. Raises nothing that a user can cause: the ending tells."""
@@ -43,7 +42,6 @@ class Batch:
                 server.start_soon(desk.dispatcher.serve)
                 await self._feed_and_finish()
                 server.cancel_scope.cancel()
-        self._ended = True
         return self._ending()
 
     async def _feed_and_finish(self) -> None:
@@ -115,8 +113,6 @@ class Batch:
 
     def drain(self, signal_code: int) -> None:
         """No new POST; what is under way finishes and is saved, polls and waits end at once."""
-        if self._ended:
-            return  # what is left is to save and to say how it ended, which no signal changes
         self._signal_code = self._signal_code or signal_code
         self._desk.draining = True
         self._desk.dispatcher.stop_submissions(BY_SIGNAL)

@@ -111,7 +111,7 @@ ALL_DONE = ("batchgen.store.ledger:replace_file@2", "batchgen.store.ledger:fsync
 def struck(shell: Shell, names: str, place: str, **environment: str) -> Said:
     """How a batch of two ends when these signals come at that place."""
     shell.write("many.csv", many(2))
-    command = ("run", "many.csv", "--sandbox", *QUICK)
+    command = ("run", "many.csv", "--sandbox", "--log-file", "log.jsonl", *QUICK)
     return ended(shell.start(names, place, *command, module="tests.e2e.signal_at", **environment))
 
 

@@ -10,10 +10,9 @@ from pathlib import Path
 from batchgen.records import Record, Status
 from batchgen.service.boxes import walk_file
 from batchgen.store.reading import read_state
-from tests.soak.kill_scene import DOUBTFUL, Books, Scene
+from tests.soak.kill_scene import Books, Scene
 
 OPEN = (Status.SUBMITTING, Status.IN_DOUBT)
-DOUBTFUL_NAMES = frozenset(fault.partition("=")[0] for fault in DOUBTFUL if fault != "created-truncated=5")
 LEFT_BY_A_KILL = (".part", ".tmp", ".journal")
 
 
@@ -27,7 +26,7 @@ class Oracle:
         self.in_flight: set[str] = set()  # submitting in the state at some kill, and not decided since
         self.ever_in_flight: set[str] = set()
         self.in_doubt: set[str] = set()  # in doubt at some time, and not decided since
-        self.decided: Counter[str] = Counter()
+        self.settled: dict[str, int] = {}  # how many POSTs had been received when it was last decided
         self.released: Counter[str] = Counter()
 
     def records(self) -> dict[str, Record]:
@@ -73,8 +72,15 @@ class Oracle:
         assert len(received) <= 1 + self.released[name], f"{name} was sent again: {received}"
         if len(received) > self.released[name]:
             assert status not in (None, Status.PENDING), f"{name} was sent and is {status}: {received}"
-        if received and DOUBTFUL_NAMES & set(received[-1]["faults"]) and len(received) > self.decided[name]:
+        if self._is_struck(name, books):
             assert status in OPEN, f"the answer for {name} was no answer, but it is {status}"
+
+    def _is_struck(self, name: str, books: Books) -> bool:
+        """Whether the service has left it open what became of the run's POST, and nobody has decided it since."""
+        if books.posts is None:  # never decided either: once it is sent, it is struck
+            return name in self._scene.injected
+        received = books.posts.get(name, [])[self.settled.get(name, 0) :]
+        return name in self._scene.injected and any(post["faults"] for post in received)
 
     def _files(self, records: Mapping[str, Record], books: Books) -> None:
         """Every video under its final name is whole and the right one, and nothing is there that nobody made."""
@@ -112,9 +118,10 @@ class Oracle:
 
     def decide(self, names: set[str]) -> None:
         """Takes note of what a person's decision has made of these runs, as far as it came to the disk."""
+        posts = self._scene.books().posts or {}
         for name, record in self.records().items():
             if name in names and record.status not in OPEN:
-                self.decided[name] += 1
+                self.settled[name] = len(posts.get(name, []))
                 self.released[name] += record.status is Status.PENDING
                 self.in_flight.discard(name)
                 self.in_doubt.discard(name)
@@ -131,8 +138,9 @@ class Oracle:
                 assert hashlib.sha256(data).hexdigest() == file.sha256, f"{name}: not the bytes that the state names"
                 assert [(record.run_id, record.cost_micro_usd)] == books.runs[name], f"{name}: another run or cost"
         assert records.keys() == set(self._scene.inputs.values())
-        wanted = (self._scene.injected - self.decided.keys()) | self.in_flight
-        assert {n for n, r in records.items() if r.status is Status.IN_DOUBT} == wanted, "not exactly those in doubt"
+        wanted = {name for name in records if self._is_struck(name, books)} | self.in_flight
+        doubted = {name for name, record in records.items() if record.status is Status.IN_DOUBT}
+        assert doubted == wanted, f"not exactly those in doubt: {doubted ^ wanted}"
         left = [path.name for path in self._scene.folder.rglob("*") if path.name.endswith(LEFT_BY_A_KILL)]
         assert not left, f"left behind: {left}"
         return records
