@@ -48,7 +48,8 @@ class VideoFolder:
             self._folder.mkdir(parents=True, exist_ok=True)
             for path in missing:
                 _sync_folder(path.parent)
-            with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".batchgen-") as probe:
+            # Without a name, where the file system can do that: a kill at this moment leaves nothing lying about.
+            with tempfile.TemporaryFile(dir=self._folder, prefix=".batchgen-") as probe:
                 probe.write(b"probe")
                 probe.flush()
         except OSError as problem:

@@ -86,9 +86,10 @@ class Oracle:
         """Every video under its final name is whole and the right one, and nothing is there that nobody made."""
         videos = self._scene.videos
         for path in sorted(videos.iterdir()) if videos.is_dir() else ():
-            if path.name.endswith(".mp4.part") and path.name.removesuffix(".mp4.part") in records:
+            name, _, rest = path.name.partition(".mp4")
+            if rest.endswith(".part") and name in records:
                 continue
-            name = path.name.removesuffix(".mp4")
+            assert not rest, f"a foreign file: {path.name}"
             assert name in records, f"a foreign file: {path.name}"
             self._video(path, books.runs[name][0][0])
         for name, record in records.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import sys
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -323,8 +324,22 @@ def test_a_folder_that_takes_no_file_is_a_usage_problem(
     def refuse(*_arguments: object, **_options: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     with pytest.raises(UsageProblem, match=words) as caught:
         VideoFolder(tmp_path).prepare()
     assert str(tmp_path) in str(caught.value)
     assert caught.value.hint
+
+
+def test_the_probe_of_the_folder_has_no_name_that_a_kill_could_leave(tmp_path: Path) -> None:
+    try:
+        os.close(os.open(tmp_path, os.O_TMPFILE | os.O_WRONLY))
+    except (OSError, AttributeError):
+        pytest.skip("this file system knows no files without a name")
+    seen = set[Path]()
+    sys.setprofile(lambda *_: seen.update(tmp_path.iterdir()))  # at every call on the way
+    try:
+        VideoFolder(tmp_path).prepare()
+    finally:
+        sys.setprofile(None)
+    assert seen == set()
