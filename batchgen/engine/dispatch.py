@@ -117,13 +117,13 @@ class Dispatcher:
 
     def may_begin(self, lane: Lane) -> bool:
         """Whether a POST whose slot was granted may still go, or something closed while its intent was written."""
+        return anyio.current_time() >= self.gate.opens_at and self.still_open(lane)
+
+    def still_open(self, lane: Lane) -> bool:
+        """Whether nothing closed for submissions while a POST's connection was made. The gate only asks for patience:
+        it is no reason to give a connection up that stands."""
         now = anyio.current_time()
-        return (
-            self.closed_for_good is None
-            and now >= self.gate.opens_at
-            and self.breaker.may_submit(now, 0)
-            and lane.account.may_submit(now, 0)
-        )
+        return self.closed_for_good is None and self.breaker.may_submit(now, 0) and lane.account.may_submit(now, 0)
 
     def unused(self, lane: Lane) -> None:
         """A submission's slot was not used after all."""

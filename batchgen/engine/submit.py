@@ -55,13 +55,18 @@ async def _send(desk: Desk, record: Record, lane: Lane) -> Record:
         desk.dispatcher.unused(lane)
         raise
     if desk.draining or not desk.dispatcher.may_begin(lane):
-        desk.dispatcher.unused(lane)
-        return await desk.record(ev.NotCreated(id=record.id, at=desk.now(), failure=NOT_NOW))
-    exchange, begun_at = Exchange(), anyio.current_time()
+        return await _hold_back(desk, record, lane)
+
+    def still_open() -> bool:
+        return not desk.draining and desk.dispatcher.still_open(lane)
+
+    exchange, begun_at = Exchange(still_open), anyio.current_time()
     with desk.until_hard_stop() as scope:
         await desk.service.create(lane.key.secret, record.model, record.input, exchange)
     if scope.cancelled_caught:
         exchange.problem = "The program was stopped before the answer came."
+    if exchange.held_back:
+        return await _hold_back(desk, record, lane)
     outcome = exchange.outcome()
     verdict = v.judge_post(outcome, trust_5xx=desk.settings.assume_5xx_not_created)
     if isinstance(verdict, v.SendAgain) and isinstance(outcome, Answer):
@@ -70,6 +75,12 @@ async def _send(desk: Desk, record: Record, lane: Lane) -> Record:
         verdict = v.InDoubt(Failure("id_taken", f"The service named {verdict.run_id}, which is another run's already."))
     desk.dispatcher.posted(lane, outcome, verdict, begun_at)
     return await _write_down(desk, record, verdict)
+
+
+async def _hold_back(desk: Desk, record: Record, lane: Lane) -> Record:
+    """Something closed while the intent was written or the connection was made: nothing was sent."""
+    desk.dispatcher.unused(lane)
+    return await desk.record(ev.NotCreated(id=record.id, at=desk.now(), failure=NOT_NOW))
 
 
 def _tried_again(desk: Desk, name: str, verdict: v.SendAgain) -> v.PostVerdict:

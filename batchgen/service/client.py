@@ -34,11 +34,20 @@ class Deadlines:
     connect_s: float = 10.0
 
 
+class HeldBack(Exception):
+    """The request may not go any more, and not a byte of it has left."""
+
+
 @dataclass(slots=True)
 class Exchange:
     """One request and its answer, as far as they came. It is filled in while they go on, so that a request that is
-    cut short at any moment (a deadline, a second Ctrl-C) still tells what is known of it."""
+    cut short at any moment (a deadline, a second Ctrl-C) still tells what is known of it.
 
+    `may_begin` is asked when the connection stands and the first byte is about to leave: connecting takes a while, in
+    which much may have changed."""
+
+    may_begin: Callable[[], bool] = lambda: True
+    held_back: bool = False
     begun: bool = False
     unusable: bool = False
     problem: str = ""
@@ -56,7 +65,11 @@ class Exchange:
         A proxy is asked for a tunnel first, by a request of its own, which carries nothing of ours.
         """
         if event.endswith("send_request_headers.started"):
-            self.begun = info["request"].method != b"CONNECT"
+            own = info["request"].method != b"CONNECT"
+            self.held_back = own and not self.may_begin()
+            if self.held_back:
+                raise HeldBack
+            self.begun = own
         elif event.endswith("send_request_headers.failed"):
             # h11 has refused to spell the headers, so not a byte of them was written.
             self.begun = self.begun and not isinstance(info["exception"], httpcore.LocalProtocolError)
@@ -184,6 +197,8 @@ async def _perform(client: httpx.AsyncClient, asked: _Request, timeout: httpx.Ti
             finally:
                 with anyio.CancelScope(shield=True):
                     await response.aclose()
+    except HeldBack:
+        exchange.problem = "Held back before it was sent."
     except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as problem:
         _cannot_be_made(exchange, problem)
     except (httpx.HTTPError, httpx.StreamError, OSError) as problem:

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -42,7 +43,8 @@ async def ends(session: Session, when: Callable[[], bool], *acts: Callable[[], o
 
 
 def _has_begun(session: Session, count: int) -> bool:
-    return len(session.service.begun) >= count
+    """So many requests have left: their first byte, not only the wish."""
+    return sum(begun.exchange.begun for begun in session.service.begun) >= count
 
 
 def _has_begun_or_ended(session: Session, count: int) -> bool:
@@ -57,11 +59,28 @@ async def resumes(service: Oracle, count: int, *, posts: int, prompt: str = "") 
         assert await service.posts() == posts
 
 
+async def test_a_drain_holds_back_a_post_whose_connection_does_not_stand_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connecting may take ten seconds, and the first Ctrl-C comes in the middle of that."""
+    async with rehearsal(tmp_path) as service, service.session(runs(2)) as session:
+        create = session.service.create
+
+        async def interrupted(*given: Any) -> None:
+            session.batch.drain(CTRL_C)
+            await create(*given)
+
+        monkeypatch.setattr(session.service, "create", interrupted)
+        assert await session.run() == CTRL_C
+        assert await service.posts() == 0
+        assert session.count(Status.PENDING) == 2
+
+
 async def test_a_drain_saves_the_id_of_every_open_post(tmp_path: Path) -> None:
     """Sixteen POSTs wait for answers that come 5 s later; Ctrl-C: no new POST, and all sixteen ids are saved."""
     with anyio.fail_after(400):
         async with rehearsal(tmp_path, "created-hang=5") as service, service.session(runs(40)) as session:
-            code = await ends(session, lambda: len(session.service.begun) == 16, lambda: session.batch.drain(CTRL_C))
+            code = await ends(session, lambda: _has_begun(session, 16), lambda: session.batch.drain(CTRL_C))
             assert code == 130
             assert session.count(Status.SUBMITTED) == await service.posts() == 16
             assert session.count(Status.PENDING) == 24

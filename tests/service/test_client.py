@@ -132,6 +132,16 @@ async def test_a_refused_port_is_surely_not_sent(free_port: int) -> None:
     assert isinstance(await post(f"http://127.0.0.1:{free_port}"), NotSent)
 
 
+async def test_a_post_that_may_not_go_any_more_when_its_connection_stands_is_not_sent() -> None:
+    """Connecting takes a while: what closed meanwhile (a drain, no credit, a state that broke) holds for it too."""
+    exchange = Exchange(may_begin=lambda: False)
+    async with server(lambda _: [CREATED]) as heard, Service(f"http://127.0.0.1:{heard.port}/api/v1") as service:
+        await service.create(KEY, "m", {}, exchange)
+    assert exchange.held_back
+    assert isinstance(exchange.outcome(), NotSent)
+    assert heard.heads == []
+
+
 async def test_an_unknown_host_is_surely_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """The name leads nowhere: the request never left."""
 
