@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from batchgen.core.retry_after import asked_pause_s
+from batchgen.core.secrecy import unsigned
 from batchgen.records import Failure
 
 KEPT_WORDS = 500
@@ -206,7 +207,7 @@ def _failure(error: object) -> Failure | None:
 
 def _short(text: str) -> str:
     """A text from outside as one line of readable length, without what a terminal would take for a command."""
-    line = "".join(c if c.isprintable() else "�" for c in " ".join(text.split()))
+    line = "".join(c if c.isprintable() else "�" for c in " ".join(unsigned(text).split()))
     return line if len(line) <= KEPT_WORDS else line[: KEPT_WORDS - 1] + "…"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from batchgen.models.registry import Model
 from batchgen.records import Place, Problem
-from batchgen.report.words import clean, columns, cut, duration, terminal_width
+from batchgen.report.words import clean, columns, cut, duration, terminal_width, without_keys
 
 MOST_PROBLEMS = 50
 LONGEST_MESSAGE = 1000
@@ -97,16 +97,24 @@ def problems_text(problems: Sequence[Problem]) -> str:
 
 def _problem(problem: Problem) -> str:
     # The place stays as it is, so that editors find it; nothing in it may move the cursor, though.
-    return cut(clean(str(problem)), LONGEST_MESSAGE)
+    return cut(clean(without_keys(str(problem))), LONGEST_MESSAGE)
 
 
 def problems_json(problems: Iterable[Problem]) -> list[dict[str, Any]]:
     """The problems for programs, all of them."""
     return [
-        {**_place_json(problem.place), "message": problem.message, "suggestion": problem.suggestion}
+        {
+            **_place_json(problem.place),
+            "message": without_keys(problem.message),
+            "suggestion": problem.suggestion,
+        }
         for problem in problems
     ]
 
 
 def _place_json(place: Place) -> dict[str, Any]:
-    return {"file": place.file, "line": place.line, "column": place.column}
+    return {
+        "file": place.file,
+        "line": place.line,
+        "column": without_keys(place.column) if isinstance(place.column, str) else place.column,
+    }

@@ -14,6 +14,8 @@ UNLIMITED = 10_000
 
 # Control characters move the cursor, and direction marks reorder a line: neither may come from a prompt or a server.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# What people paste into a manifest by mistake, and messages about it into bug reports.
+_KEY = re.compile(r"""\bsk-(?=[^\s"',;]*\d)[^\s"',;]{12,}""")
 _CONTROL_IN_LINES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
@@ -25,6 +27,11 @@ def clean(text: str) -> str:
 def harmless(text: str) -> str:
     """Lines of text with their control characters spelled out, in the one way that JSON reads as the same text."""
     return _CONTROL_IN_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def without_keys(text: str) -> str:
+    """The text without what looks like an API key."""
+    return _KEY.sub("[key]", text)
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

@@ -18,8 +18,8 @@ import httpx
 
 from batchgen import __version__
 from batchgen.core.answers import Answer, Lost, NotSent, Outcome, Unusable, run_view
+from batchgen.core.secrecy import LEAST_SECRET, MASK, hidden
 
-MASK = "[key]"
 LARGEST_ANSWER = 1024 * 1024
 # httpcore looks through its whole pool at each request: several small pools are far cheaper than a large one.
 POOL_SIZE = 8
@@ -76,7 +76,7 @@ class Exchange:
 
     def outcome(self) -> Outcome:
         """What came of it, without the key: a service may say it back in an error, and errors are kept and shown."""
-        problem = self.problem.replace(self.secret, MASK) if self.secret else self.problem
+        problem = hidden(self.problem.encode("utf-8", "replace"), self.secret).decode("utf-8", "replace")
         if self.unusable and not self.begun:
             return Unusable(problem)
         if self.status is not None:
@@ -91,11 +91,19 @@ class Exchange:
 def _masked(answer: Answer, secret: str) -> Answer:
     """Without the key, except where it stands in what makes the run: a key may be as short as “test”, and half an id
     that was paid for is no id."""
-    masked = replace(answer, body=answer.body.replace(secret.encode(), MASK.encode()))
+    whole = answer.body.replace(secret.encode(), MASK.encode())
+    tries = (replace(answer, body=body) for body in (hidden(answer.body, secret), whole))
+    return next((masked for masked in tries if _is_same_run(answer, masked, secret)), answer)
+
+
+def _is_same_run(answer: Answer, masked: Answer, secret: str) -> bool:
     said, shown = run_view(answer), run_view(masked)
-    if said and said.id and (shown is None or replace(shown, failure=None) != replace(said, failure=None)):
-        return answer
-    return masked
+    if said is None or not said.id:
+        return True
+    if shown is None or (said.id, said.status, said.cost_micro_usd) != (shown.id, shown.status, shown.cost_micro_usd):
+        return False
+    # A long key in a link is no coincidence, and the host of the file must not see it.
+    return said.urls == shown.urls or len(secret) >= LEAST_SECRET
 
 
 def _decoded(body: bytes, coding: str) -> bytes:
@@ -118,9 +126,10 @@ class Service:
     def __init__(self, base_url: str, deadlines: Deadlines | None = None) -> None:
         self._base_url = base_url.rstrip("/")
         self._deadlines = deadlines or Deadlines()
-        host = urlsplit(base_url).hostname or ""
-        # A proxy from the environment has no business between this program and a service on the same machine.
-        self._trust_env = host not in ("localhost", "127.0.0.1", "::1")
+        parts = urlsplit(base_url)
+        # A proxy from the environment has no business between this program and a service on the same machine, and
+        # without TLS it would be shown the key.
+        self._trust_env = parts.scheme == "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1")
         self._tls = httpx.create_ssl_context(trust_env=self._trust_env)
         # A kept connection that the server closes at the wrong moment makes a false doubt, so each POST has its own.
         self._posts = _Pools(lambda: self._client(keep=0))

@@ -114,9 +114,14 @@ class Spoken:
 
 def command(*arguments: str) -> Spoken:
     """Runs a command in this process. Whatever is not turned into an exit code comes out: it would be a traceback."""
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = run_cli([*arguments])
-    return Spoken(code, out.getvalue(), err.getvalue())
+    texts = []
+    for stream in (out, err):
+        stream.flush()
+        texts.append(stream.detach().getvalue().decode())
+    return Spoken(code, *texts)
 
 
 def assert_harmless(*texts: str) -> None:
