@@ -221,7 +221,8 @@ class _Transfer:
             headers |= {"Range": f"bytes={asked_at}-", "If-Range": self.held.etag or ""}
         timeout = httpx.Timeout(CONNECT_SECONDS, read=self.settings.slow_seconds).as_dict()
         request = httpx.Request("GET", url, headers=headers, extensions={"timeout": timeout})
-        response = await self.transport.handle_async_request(request)
+        with anyio.fail_after(CONNECT_SECONDS + self.settings.slow_seconds):  # a head that drips in must end too
+            response = await self.transport.handle_async_request(request)
         try:
             yield response
         finally:

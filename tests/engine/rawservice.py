@@ -20,13 +20,19 @@ FILM = film()
 
 @dataclass
 class RawService:
-    """Creates a run for each POST, and then answers it with what `answer` makes of the POST's number and the run."""
+    """Creates a run for each POST, and then answers it with what `answer` makes of the POST's number and the run.
+
+    `poll` and `file` answer the polls and the downloads likewise: the number of the request, and what is right.
+    """
 
     answer: Callable[[int, bytes], Answer]
+    poll: Callable[[int, bytes], Answer] = lambda _number, body: reply(200, body)
+    file: Callable[[int, bytes], Answer] = lambda _number, film: reply(200, film)
     server: RawServer = field(default_factory=RawServer)
     posts: int = 0
     created: dict[str, str] = field(default_factory=dict)
     polled: list[str] = field(default_factory=list)
+    files: list[Request] = field(default_factory=list)
 
     @property
     def base_url(self) -> str:
@@ -47,9 +53,11 @@ class RawService:
             self.polled.append(run_id)
             done = {"id": run_id, "status": "succeeded", "costUsd": PRICE, "output": {"urls": [self.server.url()]}}
             known = run_id in self.created
-            await reply(200 if known else 404, json.dumps(done).encode() if known else b"")(request, writer)
+            answer = self.poll(len(self.polled) - 1, json.dumps(done).encode()) if known else reply(404)
+            await answer(request, writer)
         else:
-            await reply(200, FILM)(request, writer)
+            self.files.append(request)
+            await self.file(len(self.files) - 1, FILM)(request, writer)
 
 
 def run_body(run_id: str) -> bytes:
@@ -72,6 +80,18 @@ def chunked(body: bytes, size: int = 16) -> bytes:
 def until_closed(body: bytes) -> bytes:
     """The whole answer, whose end only the closing tells."""
     return b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\n\r\n" + body
+
+
+def dripped(data: bytes) -> Answer:
+    """These bytes, one every second of the loop's clock."""
+
+    async def answer(_request: Request, writer: asyncio.StreamWriter) -> None:
+        for byte in data:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(1.0)
+
+    return answer
 
 
 def sent(data: bytes, *, reset: bool = False) -> Answer:

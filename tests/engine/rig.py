@@ -25,7 +25,7 @@ from batchgen.engine.batch import Batch
 from batchgen.engine.budget import Budget
 from batchgen.engine.desk import Desk
 from batchgen.engine.dispatch import Dispatcher
-from batchgen.engine.notices import Notice
+from batchgen.engine.notices import Held, Notice
 from batchgen.records import DEFAULT_MODEL, Place, Record, Run, Status, sha256_of
 from batchgen.sandbox.faults import Fault
 from batchgen.sandbox.options import SandboxOptions
@@ -149,6 +149,9 @@ class Session:
 
     def statuses(self) -> dict[str, Status]:
         return {name: record.status for name, record in self.records().items()}
+
+    def heard_holds(self) -> list[Held]:
+        return [notice for notice in self.heard if isinstance(notice, Held)]
 
     def count(self, status: Status) -> int:
         return sum(record.status is status for record in self.records().values())

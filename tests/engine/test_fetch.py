@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import socket
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -12,6 +14,7 @@ from batchgen.records import Status
 from batchgen.service import part
 from batchgen.service.client import Exchange
 from tests.engine.rig import PRICE, Options, rehearsal, runs
+from tests.service.films import film
 
 pytestmark = pytest.mark.anyio
 
@@ -48,14 +51,83 @@ async def test_a_video_that_stays_dead_leaves_its_run_succeeded(tmp_path: Path, 
             assert session.service.of("POST") == []
 
 
-async def test_an_address_that_must_not_be_asked_is_noted(tmp_path: Path) -> None:
-    """A URL at a private address is refused before connecting; the run stays succeeded."""
+CUT = "file-truncated@1x"
+SPOILT = (
+    CUT,
+    "file-reset@1x",
+    "file-no-length",
+    "file-no-length-cut@1x",
+    "file-chunked",
+    "file-html@1x",
+    "file-magic@1x",
+    f"file-etag-changes,{CUT}",
+    f"file-length-changes,{CUT}",
+    f"file-wrong-start@2x,{CUT}",
+    f"file-ignores-range,{CUT}",
+    f"file-weak-etag,{CUT}",
+    "file-429=1@1x",
+    "file-503@1x",
+    "file-404@1x",
+    "file-redirect",
+)
+
+
+@pytest.mark.parametrize("faults", SPOILT)
+async def test_a_spoilt_download_ends_as_a_whole_video(tmp_path: Path, faults: str) -> None:
+    """Under the final name is the film, byte for byte (and empty boxes where the file grew); there is one POST each."""
+    with anyio.fail_after(800):
+        async with rehearsal(tmp_path, *faults.split(",")) as service, service.session(runs(2)) as session:
+            assert await session.run() == 0
+            found = [(tmp_path / "videos" / name).read_bytes() for name in videos(tmp_path)]
+            assert [data.replace(b"\0\0\0\x08free", b"") for data in found] == [film()] * 2
+            assert await service.posts() == 2
+
+
+FORBIDDEN = (
+    "done-foreign-url=http://10.0.0.1/x.mp4",
+    "done-foreign-url=file:///etc/passwd",
+    "done-foreign-url=https://0x7f000001/x.mp4",
+    "done-foreign-url=http://[::ffff:10.0.0.1]/x.mp4",
+    "done-foreign-url=https://inner.test/x.mp4",
+    "file-redirect-to=http://169.254.169.254/latest",
+    "file-redirect-to=file:///etc/passwd",
+    "file-redirect-to=https://inner.test/x.mp4",
+)
+
+
+@pytest.mark.row("download", "address not allowed")
+@pytest.mark.parametrize("fault", FORBIDDEN)
+async def test_an_address_that_must_not_be_asked_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """It is refused before connecting; the run stays succeeded, and the next session fetches it from a good URL."""
+    really = socket.getaddrinfo
+
+    def resolve(host: Any, *given: Any, **more: Any) -> Any:
+        return really("10.1.2.3" if host in ("inner.test", b"inner.test") else host, *given, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    await _noted_and_fetched_next_time(tmp_path, fault)
+
+
+@pytest.mark.row("download", "one redirect too many")
+async def test_a_redirect_in_circles_is_noted(tmp_path: Path) -> None:
+    """The same for five redirects and one more."""
+    await _noted_and_fetched_next_time(tmp_path, "file-redirect-loop")
+
+
+async def _noted_and_fetched_next_time(folder: Path, fault: str) -> None:
     with anyio.fail_after(400):
-        fault = "done-foreign-url=http://10.0.0.1/x.mp4"
-        async with rehearsal(tmp_path, fault) as service, service.session(runs(1)) as session:
+        async with rehearsal(folder, fault) as service, service.session(runs(1)) as session:
             assert await session.run() == 1
             assert session.desk.left["r0"].code == "address_refused"
             assert session.count(Status.SUCCEEDED) == 1
+            assert videos(folder) == []
+            run_id = session.records()["r0"].run_id
+        async with rehearsal(folder) as service, service.session(runs(1)) as session:
+            assert await session.run() == 0
+            assert session.records()["r0"].run_id == run_id
+            assert session.service.of("POST") == []
 
 
 async def test_several_videos_of_one_run(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import anyio
 import pytest
 
-from batchgen.engine.notices import Held
 from batchgen.records import Status
 from batchgen.service.client import Deadlines
 from batchgen.settings import Key
@@ -20,6 +19,7 @@ from tests.engine.rawservice import (
     RawService,
     chunked,
     created,
+    dripped,
     raw_service,
     run_body,
     sent,
@@ -102,7 +102,7 @@ async def test_a_service_that_cannot_be_connected_is_waited_for(tmp_path: Path, 
         async with session(tmp_path, f"http://127.0.0.1:{unused_port}", runs(20)) as one:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_finish, one, 0)
-                await one.until(lambda: len(_holds(one)) >= 3)
+                await one.until(lambda: len(one.heard_holds()) >= 3)
                 assert set(one.statuses().values()) <= {Status.PENDING, Status.SUBMITTING}
                 async with raw_service(port=unused_port) as service:
                     await one.until(lambda: one.count(Status.DOWNLOADED) == 20)
@@ -133,7 +133,7 @@ async def test_a_name_that_does_not_resolve_is_waited_for(tmp_path: Path, monkey
             assert await one.run() == 0
             assert service.posts == 6
             service.holds(one.records())
-            assert "not_sent" in {hold.reason.code for hold in _holds(one)}
+            assert "not_sent" in {hold.reason.code for hold in one.heard_holds()}
 
 
 @pytest.mark.row("POST", "surely not sent")
@@ -143,7 +143,7 @@ async def test_ctrl_c_while_the_service_cannot_be_reached_leaves_all_pending(tmp
         async with session(tmp_path, f"http://127.0.0.1:{unused_port}", runs(20)) as one:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_finish, one, 130)
-                await one.until(lambda: bool(_holds(one)))
+                await one.until(lambda: bool(one.heard_holds()))
                 one.batch.drain(130)
             assert set(one.statuses().values()) == {Status.PENDING}
 
@@ -199,18 +199,6 @@ async def test_an_answer_that_drips_ends_at_the_deadline_in_doubt(tmp_path: Path
             service.holds(one.records())
 
 
-def dripped(data: bytes) -> Answer:
-    """These bytes, one every second of the loop's clock."""
-
-    async def answer(_request: Request, writer: asyncio.StreamWriter) -> None:
-        for byte in data:
-            writer.write(bytes([byte]))
-            await writer.drain()
-            await asyncio.sleep(1.0)
-
-    return answer
-
-
 @pytest.mark.row("POST", "2xx with an id")
 async def test_a_server_that_closes_idle_connections_makes_no_doubt(tmp_path: Path) -> None:
     """It says keep-alive and closes a moment later, whenever a client that keeps connections would use one again."""
@@ -242,7 +230,3 @@ async def _goes_on(folder: Path) -> None:
 
 async def _finish(one: Session, code: int) -> None:
     assert await one.run() == code
-
-
-def _holds(one: Session) -> list[Held]:
-    return [notice for notice in one.heard if isinstance(notice, Held)]

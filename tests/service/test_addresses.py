@@ -9,6 +9,7 @@ import ssl
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -194,6 +195,47 @@ async def test_a_name_that_resolves_to_a_private_address_is_refused_before_conne
         result = await fetch(part, url, resolve, "https://runbase.example/api/v1")
         assert result == Refused("cdn.example is at a loopback address")
         assert server.accepted == 0
+
+
+SPELT = [
+    *("127.0.0.1", "127.0.0.1.", "127.255.255.254", "0.0.0.0", "[::1]", "[::]", "[::ffff:127.0.0.1]"),
+    *("[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "[::127.0.0.1]", "[2002:7f00:1::]", "[fe80::1%25lo]"),
+    *("2130706433", "0x7f000001", "0x7f.0.0.1", "017700000001", "0177.0.0.1", "127.1", "127.0.1", "0"),
+    *("①②⑦.⓪.⓪.①", "127。0。0。1", "%31%32%37.0.0.1", "localhost", "LOCALHOST.", "user@127.0.0.1"),
+]
+
+
+@pytest.mark.row("download", "address not allowed")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("host", SPELT)
+async def test_no_spelling_of_this_machine_is_connected(part: Path, host: str, scheme: str) -> None:
+    """A server listens there, and sees no connection, whatever way its address is written."""
+    async with raw_server([reply(200, FILM)], host="0.0.0.0") as server:
+        url = f"{scheme}://{host}:{server.port}/lamp.mp4"
+        assert isinstance(await fetch(part, url, resolve_name, "https://8.8.8.8/api/v1"), Refused)
+        assert server.accepted == 0
+
+
+async def test_a_name_that_moves_between_the_check_and_the_connection_is_not_followed(
+    part: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DNS rebinding: the second answer of the name server leads elsewhere, and nobody asks for it."""
+    answers, really, looked_up = iter([["127.0.0.1"], ["127.0.0.2"]]), socket.getaddrinfo, list[str]()
+
+    async def rebinding(_host: str, _port: int) -> Sequence[str]:
+        return next(answers)
+
+    def spied(host: Any, *given: Any, **more: Any) -> Any:
+        looked_up.append(str(host))
+        return really(host, *given, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", spied)
+    async with raw_server([reply(200, FILM)]) as server, raw_server([reply(500)], host="127.0.0.2") as trap:
+        result = await fetch(part, f"http://cdn.example:{server.port}/lamp.mp4", rebinding)
+        assert isinstance(result, Fetched)
+        assert (server.accepted, trap.accepted) == (1, 0)
+        assert next(answers) == ["127.0.0.2"]
+        assert not [host for host in looked_up if "cdn.example" in host]
 
 
 async def test_one_forbidden_address_among_several_is_enough_to_refuse(part: Path) -> None:
