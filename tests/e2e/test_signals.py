@@ -153,6 +153,13 @@ def test_a_signal_when_all_is_done_changes_nothing(shell: Shell, place: str) -> 
     assert_each_created_once_and_downloaded(shell, 2)
 
 
+def test_a_signal_when_all_is_saved_has_its_code_all_the_same(shell: Shell) -> None:
+    """Before the result is printed nobody takes signals any more: the program just ends, as before it had begun."""
+    said = struck(shell, "SIGTERM", "batchgen.cli:_emit")
+    assert (said.code, said.out) == (143, "")
+    assert_each_created_once_and_downloaded(shell, 2)
+
+
 def test_what_is_to_be_ignored_is_ignored(shell: Shell) -> None:
     """nohup starts a batch so, to outlive its terminal; shells start those in the background deaf to Ctrl-C."""
     said = struck(shell, "SIGHUP,SIGINT", "batchgen.app.render:Batch", IGNORED="SIGHUP,SIGINT")
