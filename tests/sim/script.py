@@ -111,7 +111,7 @@ def a_session(rng: Random) -> Session:
 
 def some_faults(world: World, rng: Random) -> None:
     faults = [rng.choice(FAULTS) + rng.choice(WHEN) for _ in range(rng.choice((0, 1, 1, 2, 2, 4)))]
-    weather = Weather(slow_s=rng.choice((0.01, 0.1, 0.1, 2.0)))
+    weather = Weather(slow_s=rng.choice((0.01, 0.1, 0.1, 2.0)), odd_pauses=rng.random() < 0.5)
     match rng.randrange(6):
         case 0:
             weather.lost = rng.choice((0.1, 0.4, 1.0))
@@ -119,7 +119,7 @@ def some_faults(world: World, rng: Random) -> None:
             weather.refused = rng.choice((0.1, 0.5, 1.0))
         case 2:
             weather.silent = rng.choice((0.1, 0.5, 1.0))
-    files = {rng.choice(FILE_TROUBLE): rng.choice((0.2, 1.0))} if rng.random() < 0.4 else {}
+    files = {rng.choice(FILE_TROUBLE): rng.choice((0.2, 1.0))} if rng.random() < 0.6 else {}
     world.switch(faults, weather, files)
 
 

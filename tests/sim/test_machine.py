@@ -91,7 +91,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(
         faults=st.lists(FAULTS, max_size=3),
-        weather=st.builds(Weather, RATES, RATES, RATES, st.sampled_from((0.01, 0.1, 2.0))),
+        weather=st.builds(Weather, RATES, RATES, RATES, st.sampled_from((0.01, 0.1, 2.0)), st.booleans()),
         files=st.dictionaries(st.sampled_from(script.FILE_TROUBLE), RATES, max_size=1),
     )
     def faults_change(self, faults: list[str], weather: Weather, files: Mapping[str, float]) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from batchgen.core.plan import OnChanged
-from batchgen.records import Record, Status
+from batchgen.records import Status
 from batchgen.sandbox.ledger import Entry
 from batchgen.settings import Key
-from batchgen.store.reading import read_state
-from tests.sim.service import film_of
+from tests.sim.audit import Audit, Broken
 from tests.sim.wire import Request
 
 if TYPE_CHECKING:
@@ -25,10 +23,6 @@ NO_CREDIT = frozenset({"insufficient_balance", "api_key_spend_limit_exceeded", "
 WINDOW_S = 10.0
 LEAST_PAUSE_S = 29.9
 DOUBTS_IN_ROW = 3
-
-
-class Broken(AssertionError):
-    """The promise does not hold."""
 
 
 @dataclass
@@ -47,25 +41,18 @@ class Seen:
     state_broke: bool = False
     doubts: int = 0
     posts: int = 0
+    missing_since: dict[str, float] = field(default_factory=dict)
 
 
-class Watch:
-    """Knows from the wire and the books alone; of the program it believes only what is on the disk."""
+class Watch(Audit):
+    """Sees every request as it leaves, arrives and ends. It knows from the wire and the books alone."""
 
     def __init__(self, world: World) -> None:
-        self._world = world
+        super().__init__(world)
         self.claims: dict[str, str] = {}  # row → the request that may have been paid for
-        self.ids: dict[str, set[str]] = {}  # row → every id that the state has ever shown
-        self.hidden: set[str] = set()  # runs that a person has given up without knowing their ids
         self.last_arrival = -math.inf
         self.figures: Counter[str] = Counter()
         self.seen: Seen | None = None
-        self.problem: Broken | None = None
-
-    def fail(self, words: str) -> NoReturn:
-        """The promise is broken. Kept as well as raised, because the program may catch what is raised in a request."""
-        self.problem = self.problem or Broken(words)
-        raise self.problem
 
     # ------------------------------------------------------------------------------------------------ a session
 
@@ -166,6 +153,7 @@ class Watch:
             return
         if request.method == "GET":
             seen.account_refused = seen.account_refused or request.status in (401, 402, 403)
+            self._note_missing(seen, request, now)
             return
         seen.posts_open.discard(request.number)
         status = request.status or 0
@@ -241,80 +229,10 @@ class Watch:
     def disk_is_full(self) -> None:
         self.told_to_stop("the disk was full")
 
-    # ------------------------------------------------------------------------------------------------ the state
-
-    def records(self) -> dict[str, Record]:
-        """The state as it is on disk."""
-        document = read_state(self._world.paths)
-        return document.records if document else {}
-
-    def look(self) -> None:
-        """Holds the state and the folder against the books; raises what was found before as well."""
-        if self.problem:
-            raise self.problem
-        records = self.records()
-        known = {attempt.run_id: row for row, r in records.items() for attempt in r.attempts if attempt.run_id}
-        for entry in self._world.service.entries.values():
-            row = self._world.row_of_input(entry.input)
-            if known.get(entry.id, row) != row:
-                self.fail(f"{entry.id} of {row} is said to be {known[entry.id]}'s")
-        in_file = self._emergency_ids()
-        for row in {self._world.row_of_input(entry.input): None for entry in self._world.service.entries.values()}:
-            unknown = [run_id for run_id in self.unknown_ids(row, records) if (row, run_id) not in in_file]
-            record = records.get(row)
-            doubtful = record is not None and record.status in (Status.SUBMITTING, Status.IN_DOUBT)
-            if len(unknown) > doubtful:
-                self.fail(f"{row} is {record.status if record else 'not in the state'}: nobody knows of {unknown}")
-        self._ids_stay(records)
-        self._files_are_whole(records)
-
-    def unknown_ids(self, row: str, records: dict[str, Record] | None = None) -> list[str]:
-        """The row's runs that are paid for, and that the state does not name."""
-        record = (self.records() if records is None else records).get(row)
-        known = {attempt.run_id for attempt in record.attempts} if record else set()
-        return [
-            entry.id
-            for entry in self._world.service.entries.values()
-            if self._world.row_of_input(entry.input) == row and entry.id not in known | self.hidden
-        ]
-
-    def _emergency_ids(self) -> set[tuple[str, str]]:
-        out = set()
-        for folder in (self._world.disk.folder, self._world.temporary):
-            for path in folder.glob("*.emergency"):
-                lines = path.read_text().splitlines()
-                out |= {(entry["id"], entry["run_id"]) for entry in map(json.loads, lines)}
-        return out
-
-    def _ids_stay(self, records: dict[str, Record]) -> None:
-        for row, record in records.items():
-            ids = {attempt.run_id for attempt in record.attempts if attempt.run_id}
-            if strange := ids - self._world.service.entries.keys():
-                self.fail(f"{row} has ids that the service never gave: {strange}")
-            for attempt in record.attempts:
-                if attempt.run_id and attempt.key != self._world.service.entries[attempt.run_id].key:
-                    self.fail(f"{row}: {attempt.run_id} was made with another key than {attempt.key}")
-            if gone := self.ids.get(row, set()) - ids:
-                self.fail(f"{row} had {gone}, and has lost it")
-            self.ids[row] = ids
-        if gone_rows := self.ids.keys() - records.keys():
-            self.fail(f"the state has forgotten {sorted(gone_rows)}")
-
-    def _files_are_whole(self, records: dict[str, Record]) -> None:
-        films = {
-            film_of(entry.id, number): entry.id
-            for entry in self._world.service.entries.values()
-            for number in range(1, entry.videos + 1)
-        }
-        folder = self._world.disk.folder
-        for path in sorted((folder / "videos").glob("*.mp4")):
-            if path.read_bytes() not in films:
-                self.fail(f"{path.name} is not whole")
-        for row, record in records.items():
-            if record.status is Status.DOWNLOADED:
-                for file in record.files:
-                    path = folder / file.path
-                    if path.is_file() and films.get(path.read_bytes()) != record.run_id:
-                        self.fail(f"{row}: {file.path} is another run's video")
-                    if not path.is_file() and path.name not in self._world.deleted:
-                        self.fail(f"{row}: {file.path} is gone, and nobody took it away")
+    def _note_missing(self, seen: Seen, request: Request, now: float) -> None:
+        """For how long the service has not known a run in this session."""
+        if request.status in (404, 410):
+            since = seen.missing_since.setdefault(request.run_id, now)
+            self.missing[request.run_id] = max(self.missing.get(request.run_id, 0.0), now - since)
+        elif request.status == 200:
+            seen.missing_since.pop(request.run_id, None)

@@ -37,12 +37,15 @@ ODD_PAUSES = (
 
 @dataclass
 class Weather:
-    """How the network is: each a probability. `refused` and `silent` strike before the first byte, `lost` after it."""
+    """How the network is: each a probability. `refused` and `silent` strike before the first byte, `lost` after it.
+
+    `odd_pauses`: half of all 429 say when to come back in one of the odd ways that there are."""
 
     refused: float = 0.0
     silent: float = 0.0
     lost: float = 0.0
     slow_s: float = 0.1
+    odd_pauses: bool = False
 
 
 @dataclass
@@ -129,6 +132,8 @@ class Wire:
     async def _answer_to(self, request: Request) -> Answer:
         """The request's way there, and the answer's way back."""
         rng, loop = request.process.rng, request.process.loop
+        if request.process.dead:  # killed on the verge of sending it
+            raise httpx.ReadError("nobody is there any more")
         if rng.random() < self.weather.lost:
             await asyncio.sleep(rng.choice((0.05, 5.0, 4000.0)))
             raise httpx.ReadError("reset")
@@ -160,7 +165,7 @@ class Wire:
 
     def _headers(self, answer: Answer, process: Process) -> list[tuple[str, str]]:
         headers = [*answer.headers, ("content-type", answer.media_type)]
-        if answer.status == 429 and process.rng.random() < 0.5:
+        if answer.status == 429 and self.weather.odd_pauses and process.rng.random() < 0.5:
             headers = [("retry-after", process.rng.choice(ODD_PAUSES))]
         return headers
 
