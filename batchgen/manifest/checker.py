@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 from batchgen.errors import UsageProblem
@@ -11,6 +12,9 @@ from batchgen.manifest.coerce import NO, Convert, Schema, as_text, converter, re
 from batchgen.manifest.shapes import Fault, is_absent
 from batchgen.manifest.suggest import shown
 from batchgen.manifest.words import faults_of
+
+MOST_FAULTS = 1000
+"""Of each kind that are told of one input."""
 
 Accept = Callable[[Mapping[str, Any]], bool]
 
@@ -133,7 +137,7 @@ def _validator(schema: Schema, source: str) -> Callable[[object], list[Any]]:
 
     def errors(value: Any) -> list[Any]:
         try:
-            return list(validator.iter_errors(value))
+            return list(islice(validator.iter_errors(value), MOST_FAULTS))
         except Exception as error:  # a foreign schema may break anything: a reference, a pattern, the recursion limit
             raise UsageProblem(f"{source} cannot be used: {shown(str(error) or type(error).__name__)}.") from error
 
@@ -142,11 +146,12 @@ def _validator(schema: Schema, source: str) -> Callable[[object], list[Any]]:
 
 def _image_faults(urls: object) -> list[Fault]:
     listed = urls if isinstance(urls, list) else []
-    return [
+    faults = (
         Fault(("image_urls", index), *_image_fault(url))
         for index, url in enumerate(listed)
         if isinstance(url, str) and not _WEB.fullmatch(url) and not url.lower().startswith("data:")
-    ]
+    )
+    return list(islice(faults, MOST_FAULTS))
 
 
 def _image_fault(url: str) -> tuple[str, str | None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 from batchgen.errors import ManifestInvalid
@@ -17,6 +18,7 @@ from batchgen.manifest.suggest import shown
 from batchgen.manifest.yamlerrors import explain
 from batchgen.records import Place, Problem
 
+MOST_PROBLEMS = 1000
 FREE_ALIASED = 100_000
 ALIASED_PER_OWN = 20
 """What aliases may stand for: this many values, and so many more for each value that the file spells out. A hundred
@@ -38,17 +40,28 @@ class Sequence(list["Node"]):
 class Mapping(dict[str, "Node"]):
     """A mapping, merge keys already folded in, and where it begins. Its keys know their own places."""
 
-    __slots__ = ("anchored", "column", "line")
+    __slots__ = ("_written", "anchored", "column", "line")
     line: int
     column: int
     anchored: bool
+    _written: dict[str, str]
 
     def key(self, name: str) -> Text:
-        """The key of that name as it was written, with its place; raises `KeyError`."""
-        for key in self:
-            if key == name and isinstance(key, Text):
-                return key
-        raise KeyError(name)
+        """The key of that name as it was written, with its place; raises `KeyError`.
+
+        The keys are put down by name when the first is asked for, and those that came since at each later time:
+        looking through all of them for every problem took minutes where both were many.
+        """
+        try:
+            written = self._written
+        except AttributeError:
+            written = self._written = {}
+        if len(written) < len(self):
+            written.update((key, key) for key in islice(self, len(written), None))
+        key = written[name]
+        if not isinstance(key, Text):
+            raise KeyError(name)
+        return key
 
 
 Node = Text | Sequence | Mapping
@@ -210,6 +223,8 @@ class _Composer:
         self._problem(event, f"the tag {shown(tag)} is refused; a manifest needs no tags.")
 
     def _problem(self, event: Any, message: str) -> None:
+        if len(self._problems) >= MOST_PROBLEMS:
+            raise self._stop(event, "more mistakes of form than can be listed; the rest was not read.")
         self._problems.append(Problem(self._place(event), message))
 
     def _stop(self, event: Any, message: str) -> ManifestInvalid:

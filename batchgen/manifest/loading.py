@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from batchgen.errors import ManifestInvalid, UsageProblem
 from batchgen.manifest.identity import Names, id_fault, run_digest
 from batchgen.manifest.schemas import Checkers, Checks
-from batchgen.manifest.shapes import NO_RUNS, Draft, Fault, LoadOptions, Manifest, Row
+from batchgen.manifest.shapes import NO_RUNS, SUGGESTED, Draft, Fault, LoadOptions, Manifest, Row
 from batchgen.manifest.source import Source, read
 from batchgen.manifest.suggest import nearest, shown
 from batchgen.records import DEFAULT_MODEL, Place, Problem, Run, sha256_of
@@ -37,7 +37,7 @@ def load_manifest(path: Path, options: LoadOptions) -> Manifest:
     with _collector_paused():
         draft = reader(source, checkers)
         batch = _Batch(draft, checkers)
-        wanted = [batch.wanted(row) for row in draft.rows]
+        wanted = [batch.wanted(row) for row in batch.while_it_helps(draft.rows)]
         problems = [*draft.problems, *batch.problems]
         if not wanted and not problems:
             problems.append(Problem(Place(source.name, 1), NO_RUNS))
@@ -107,6 +107,11 @@ READERS: Mapping[str, Reader] = {
 }
 
 
+MOST_PARAMETERS = 10_000
+MOST_PROBLEMS = 10_000
+"""Nobody mends more at once; the rows behind them are not looked at."""
+
+
 class _Batch:
     """Checks the rows of one draft, and gathers what is wrong with them."""
 
@@ -125,10 +130,22 @@ class _Batch:
         model, checks = self._model(row)
         if checks is None:
             return _Wanted(place, given_id, model, {})
+        if len(params) > MOST_PARAMETERS:
+            self._add(row, Fault((), f"a run with {len(params):,} parameters; {model} takes no such number."))
+            return _Wanted(place, given_id, model, {})
         checked = checks.check(params)
         for fault in checked.faults:
             self._add(row, self._in_context(row, fault, model))
         return _Wanted(place, given_id, model, checked.input)
+
+    def while_it_helps(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """The rows, until there are more problems in them than anybody reads."""
+        for row in rows:
+            if len(self.problems) >= MOST_PROBLEMS:
+                message = f"more than {MOST_PROBLEMS:,} problems; from here on nothing was checked."
+                self.problems.append(Problem(self._draft.locate(row, ()), message))
+                return
+            yield row
 
     def _id(self, row: Row) -> str | None:
         if row.id is None:
@@ -158,7 +175,8 @@ class _Batch:
                 f"unknown model {shown(model)}; give its input schema with --schema, "
                 "or send its runs unchecked with --unvalidated."
             )
-            suggestion = _nearest_model(model, self._checkers.model_names())
+            few = len(self.problems) < SUGGESTED
+            suggestion = _nearest_model(model, self._checkers.model_names()) if few else None
             place = None if row.model else self._draft.default_model_place
             self._add(row, Fault(("model",), message, suggestion), place)
         return model, checks

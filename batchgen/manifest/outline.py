@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from batchgen.manifest import document
 from batchgen.manifest.document import Mapping, Node, Sequence
 from batchgen.manifest.settings_block import Settings, read_settings
-from batchgen.manifest.shapes import NO_RUNS, RESERVED, Draft, Path_, Row, Text, drained, is_absent
+from batchgen.manifest.shapes import NO_RUNS, RESERVED, SUGGESTED, Draft, Path_, Row, Text, drained, is_absent
 from batchgen.manifest.source import Source
 from batchgen.manifest.suggest import nearest, shown
 from batchgen.records import Place, Problem
@@ -79,7 +79,8 @@ class _Reader:
             if key in self._parameters:
                 self._add(at, f"{key} is a parameter: put it under defaults, or in a run.")
             elif not key.startswith(EXTENSION) and not getattr(entries[key], "anchored", False):
-                self._add(at, f"unknown key {shown(key)} in the manifest.", nearest(key, ROOT_KEYS))
+                near = nearest(key, ROOT_KEYS) if len(self._problems) < SUGGESTED else None
+                self._add(at, f"unknown key {shown(key)} in the manifest.", near)
         return entries
 
     def _default_parts(self, node: Node | None) -> _Parts:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from batchgen.manifest.coerce import to_number
 from batchgen.manifest.document import Mapping
-from batchgen.manifest.shapes import Text, is_absent
+from batchgen.manifest.shapes import SUGGESTED, Text, is_absent
 from batchgen.manifest.suggest import nearest, one_of, shown
 from batchgen.records import Place, Problem
 
@@ -30,13 +30,14 @@ class _Unfit(ValueError):
 def read_settings(node: Mapping, name: str) -> tuple[Settings, list[Problem]]:
     """The settings of a block, by name, and what is wrong with them. `name` is the file's."""
     settings: Settings = {}
-    problems = []
+    problems: list[Problem] = []
     for key, value in node.items():
         rule = RULES.get(key)
         if rule is None:
             at = node.key(key)
             place = Place(name, at.line, at.column)
-            problems.append(Problem(place, f"unknown setting {shown(key)}.", nearest(key, RULES)))
+            near = nearest(key, RULES) if len(problems) < SUGGESTED else None
+            problems.append(Problem(place, f"unknown setting {shown(key)}.", near))
             continue
         if is_absent(value):
             continue

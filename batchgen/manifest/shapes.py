@@ -16,6 +16,9 @@ Path_ = tuple[str | int, ...]
 
 NO_RUNS = "the manifest holds no runs, so there is nothing to render."
 
+SUGGESTED = 1000
+"""After so many problems none gets a suggestion any more: each costs a look at all that could have been meant."""
+
 RESERVED = ("id", "model", "input")
 """What a run may hold beside its parameters."""
 

@@ -19,8 +19,8 @@ _TYPES = {
 }
 
 
-SUGGESTED = 50
-"""How many unknown names in one input get a suggestion each: past so many, it is another kind of file."""
+TOLD = 50
+"""How many unknown names in one input are told one by one: past so many, it is another kind of file."""
 
 
 def label(path: Path_) -> str:
@@ -62,8 +62,11 @@ def _unknown(path: Path_, error: Any, model: str) -> list[Fault]:
     if error.schema.get("patternProperties"):
         return [Fault(path, f"{label(path)} holds a name that the schema of {model} does not know.")]
     extra = [name for name in error.instance if name not in error.schema.get("properties", {})]
-    faults = [_unknown_parameter((*path, name), names, model) for name in extra[:SUGGESTED]]
-    return faults + [_unknown_parameter((*path, name), (), model) for name in extra[SUGGESTED:]]
+    faults = [_unknown_parameter((*path, name), names, model) for name in extra[:TOLD]]
+    if more := extra[TOLD:]:
+        message = f"{model} takes no parameter {shown(str(more[0]))}, nor {len(more):,} others like it here."
+        faults.append(Fault((*path, more[0]), message, at_key=True))
+    return faults
 
 
 def _unknown_parameter(path: Path_, names: Sequence[str], model: str) -> Fault:
@@ -73,7 +76,7 @@ def _unknown_parameter(path: Path_, names: Sequence[str], model: str) -> Fault:
     message = f"{model} takes no parameter {shown(name)}."
     if " " in name.strip() and len(path) == 1:
         message = f"{shown(name)} is no parameter; put quotes round a prompt that holds a colon."
-    return Fault(path, message, nearest(name, known) if names else None, at_key=True)
+    return Fault(path, message, nearest(name, known), at_key=True)
 
 
 def _enum(path: Path_, error: Any, _model: str) -> list[Fault]:

@@ -96,6 +96,22 @@ HOSTILE = {
     "a long line": ("yaml", "- prompt: " + "x" * 5_000_000 + "\n  duration: 5", "duration must be one of"),
     "a long key": ("yaml", "- ? " + "x" * 2_000_000 + "\n  : y", "takes no parameter"),
     "many keys": ("yaml", "- {" + ", ".join(f"k{n}: 1" for n in range(5000)) + "}", "takes no parameter"),
+    "many keys, each twice": (
+        "yaml",
+        "- {" + ", ".join(f"k{n}: 1, k{n}: 1" for n in range(50_000)) + "}",
+        "the rest was not read",
+    ),
+    "many unknown keys at the root": ("yaml", "".join(f"k{n}: 1\n" for n in range(50_000)), "unknown key"),
+    "many keys merged into several runs": (
+        "yaml",
+        "x-a: &a {" + ", ".join(f"k{n}: 1" for n in range(50_000)) + "}\nruns:\n" + "- {prompt: x, <<: *a}\n" * 20,
+        "takes no such number",
+    ),
+    "a mistake of its own in each of many rows": (
+        "csv",
+        "prompt,duration\n" + "".join(f"x,{n}s\n" for n in range(20_000)),
+        "from here on nothing was checked",
+    ),
     "many columns": ("csv", ",".join(f"c{n}" for n in range(20_000)) + "\n1", "the first row must name"),
     "digits": ("yaml", "- {model: kling/kling-3.0, prompt: x, duration: " + "9" * 100_000 + "}", "must be a number"),
     "digits, signed and with a point": ("csv", "prompt,duration\nx,-" + "1" * 50_000 + ".5", "must be one of"),

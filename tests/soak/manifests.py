@@ -54,7 +54,7 @@ def one(rng: random.Random, folder: Path) -> str:
     """One manifest, read as the commands read it; every tenth by the commands themselves."""
     kind = rng.choice([suffix.removeprefix(".") for suffix in READERS])
     family = {"yml": "yaml", "ndjson": "jsonl"}.get(kind, kind)
-    way = rng.choices((_bytes, _words, _encoded, _large, _no_file), (30, 50, 12, 5, 3))[0]
+    way = rng.choices((_bytes, _words, _encoded, _large, _no_file), (28, 45, 12, 12, 3))[0]
     path = folder / f"{rng.choice(_FILE_NAMES)}.{kind}"
     way(rng, path, family)
     ending = _loaded(path, LoadOptions(unvalidated=rng.random() < 0.3))
@@ -251,6 +251,9 @@ _BOMBS: Mapping[str, tuple[Maker, ...]] = {
         _merges,
         lambda n: "- {" + ", ".join(f"k{m}: 1" for m in range(n)) + "}",
         lambda n: "- {prompt: x, " + ", ".join(["k: 1"] * n) + "}",
+        lambda n: "- {" + ", ".join(f"k{m}: 1" for m in range(n)) * 2 + "}",
+        lambda n: "- {" + ", ".join(f"k{m}: 1, k{m}: 1" for m in range(n)) + "}",
+        lambda n: "".join(f"- {{prompt: x, duration: {m}s}}\n" for m in range(n)),
         lambda n: "- {id: a, prompt: x}\n" * n,
         lambda n: "".join(f"- &a{m} x\n" for m in range(n)),
         lambda n: "- {prompt: x, image_urls: [" + ", ".join(["http://x"] * n) + "]}",

@@ -23,6 +23,7 @@ from tests.soak.fuzz import assert_harmless, broken_bytes, cases, command
 
 FULL = 10_000
 SHOTS = "id,prompt,resolution,duration\n" + "".join(f"r{n},Prompt {n},480p,4\n" for n in range(8))
+RUN_SHARE = 0.03
 ENDINGS = frozenset({0, 1, 2, 4, 5})
 AT = "2026-05-04T10:00:00.000Z"
 
@@ -53,11 +54,25 @@ def one(rng: random.Random, folder: Path) -> str:
     for each in said:
         assert_harmless(each.out, each.err)
         assert len(each.err) < 5000
+    if found is None and rng.random() < RUN_SHARE:
+        _refused_by_run(folder, paths)
     anyio.run(_opened, paths, found is not None)
     return f"{'read' if found else 'refused'} ({way.__name__.strip('_')})"
 
 
 _AS = ((), ("--json",))
+
+
+def _refused_by_run(folder: Path, paths: StatePaths) -> None:
+    """`run` leaves with 5, has sent nothing, and has left both files as they were for whoever mends them."""
+    files = [path for path in (paths.state, paths.journal) if path.exists()]
+    before = [path.read_bytes() for path in files]
+    said = command("run", str(folder / "shots.csv"), "--sandbox", "--sandbox-latency", "0")
+    assert said.code == 5, said
+    assert_harmless(said.out, said.err)
+    assert [path.read_bytes() for path in files] == before
+    books = folder / "shots.sandbox.service" / "ledger.jsonl"
+    assert not books.exists() or '"run"' not in books.read_text()
 
 
 def _read(paths: StatePaths) -> Document | None:
