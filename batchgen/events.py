@@ -6,6 +6,7 @@ An event is a fact that is already true when it is written down. The journal hol
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
@@ -79,10 +80,11 @@ class Rejected(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Succeeded(Event):
-    """The service has rendered the run's videos."""
+    """The service has rendered the run's videos. `latency_s`: how long that took, as well as it is known."""
 
     name = "succeeded"
     cost_micro_usd: int | None = None
+    latency_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +220,15 @@ def cost_from(value: object) -> int | None:
     return value
 
 
+def seconds_from(value: object) -> float | None:
+    """A stretch of time in seconds out of JSON."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise TypeError("a time is no number of seconds")
+    return value
+
+
 def input_from(value: object) -> dict[str, Any]:
     """A run's input out of JSON, as deep as an input can be."""
     if not isinstance(value, dict):
@@ -245,5 +256,6 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "failure": failure_from,
     "files": lambda value: tuple(saved_file_from(item) for item in value),
     "cost_micro_usd": cost_from,
+    "latency_s": seconds_from,
     "refunded": _flag_from,
 }

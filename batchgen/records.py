@@ -82,7 +82,7 @@ class Attempt:
     """One POST that created a run, may have created one, or was refused for good.
 
     A POST that surely created nothing leaves no attempt behind. Costs are micro-dollars (40000 is $0.04); `None` is
-    unknown, which is never the same as nothing.
+    unknown, which is never the same as nothing. `latency_s`: seconds from the submission to the run's success.
     """
 
     key: str
@@ -93,6 +93,7 @@ class Attempt:
     refunded: bool = False
     failure: Failure | None = None
     files: tuple[SavedFile, ...] = ()
+    latency_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

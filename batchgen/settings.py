@@ -39,7 +39,10 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a batch is run. Times in seconds, money in micro-dollars."""
+    """How a batch is run. Times in seconds, money in micro-dollars.
+
+    latency_scale: a rehearsal's runs take this share of the usual time.
+    """
 
     base_url: str
     keys: tuple[Key, ...]
@@ -51,6 +54,7 @@ class Settings:
     max_cost_micro_usd: int | None = None
     on_no_credit: OnNoCredit = OnNoCredit.STOP
     assume_5xx_not_created: bool = False
+    latency_scale: float = 1.0
 
 
 def keys_from(environ: Mapping[str, str]) -> tuple[Key, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from batchgen.core.latency import Prior
 from batchgen.core.plan import Plan, Selection, make_plan
 from batchgen.errors import UsageProblem
 from batchgen.manifest import Manifest
@@ -62,7 +63,12 @@ def registry_estimate(model: str, given: Mapping[str, Any]) -> int | None:
     return known.estimate_micro_usd(given) if known else None
 
 
-def usual_seconds(model: str, given: Mapping[str, Any]) -> tuple[float, float] | None:
-    """The bundled guess of a run's latency, as (low, high) in seconds; None where it is unknown."""
-    known = registry.get(model)
-    return known.usual_seconds(given) if known else None
+def scaled_seconds(scale: float) -> Callable[[str, Mapping[str, Any]], Prior | None]:
+    """The bundled guess of a run's latency, as (low, high) in seconds, times the scale; None where it is unknown."""
+
+    def usual(model: str, given: Mapping[str, Any]) -> Prior | None:
+        known = registry.get(model)
+        seconds = known.usual_seconds(given) if known else None
+        return seconds and (seconds[0] * scale, seconds[1] * scale)
+
+    return usual

@@ -8,17 +8,18 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 import click
 
 from batchgen import events as ev
 from batchgen import rehearse
-from batchgen.app.planning import plan_for, refuse_nothing_selected, refuse_undecided, registry_estimate
+from batchgen.app.planning import plan_for, refuse_nothing_selected, refuse_undecided, registry_estimate, scaled_seconds
 from batchgen.app.target import Reply, Target, base_url_of, selection_of, settings_of
 from batchgen.core.cost import Prices, money_of
 from batchgen.core.gate import OpenPosts
+from batchgen.core.latency import Latencies
 from batchgen.core.outcome import Ending, exit_code
 from batchgen.core.plan import Action, Plan, Selection, Step
 from batchgen.core.polling import PollPolicy
@@ -92,7 +93,8 @@ async def _service_for(target: Target, manifest: Manifest) -> AsyncIterator[Sett
         }
     )
     async with rehearse.embedded(options, rehearse.service_folder(target.paths.state)) as base_url:
-        yield settings_of(target, manifest, base_url, (rehearse.KEY,))
+        settings = settings_of(target, manifest, base_url, (rehearse.KEY,))
+        yield replace(settings, latency_scale=options.latency_scale)
 
 
 async def _plan_down(ledger: Ledger, plan: Plan) -> None:
@@ -155,6 +157,7 @@ async def _render(
             ),
             budget=Budget(settings.max_cost_micro_usd, money_of(ledger.records.values(), prices).counted),
             prices=prices,
+            latencies=Latencies(ledger.records.values(), scaled_seconds(settings.latency_scale)),
             notify=notify,
             rng=rng,
             policy=PollPolicy(run_timeout_s=settings.run_timeout_s),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from batchgen.core.allowance import Allowance
 from batchgen.core.retry_after import asked_pause_s
 from batchgen.core.secrecy import unsigned
 from batchgen.records import Failure
@@ -28,6 +29,7 @@ class Answer:
     complete: bool = True
     retry_after: str | None = None
     date: str | None = None
+    allowance: Allowance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class RunView:
     cost_micro_usd: int | None
     failure: Failure | None
     whole: bool = True
+    seconds: float | None = None
 
 
 def run_view(answer: Answer) -> RunView | None:
@@ -84,6 +87,7 @@ def run_view(answer: Answer) -> RunView | None:
         cost_micro_usd=_micro_usd(cost),
         failure=_failure(fields.get("error")),
         whole=parsed is not None,
+        seconds=_seconds(fields.get("createdAt"), fields.get("completedAt")),
     )
 
 
@@ -176,6 +180,17 @@ def _id(value: object) -> str | None:
         return None
     sound = isinstance(value, str) and value.strip() not in ("", ".", "..") and len(value) <= LONGEST_ID
     return value if isinstance(value, str) and sound and value.isprintable() and "\ufffd" not in value else ""
+
+
+def _seconds(created: object, completed: object) -> float | None:
+    """The time between two times that the service names; None where they are none, or run backwards."""
+    if not isinstance(created, str) or not isinstance(completed, str):
+        return None
+    try:
+        seconds = (datetime.fromisoformat(completed) - datetime.fromisoformat(created)).total_seconds()
+    except (ValueError, TypeError):  # no times; or only one of them with a time zone
+        return None
+    return seconds if seconds > 0 else None
 
 
 def _micro_usd(cost: object) -> int | None:

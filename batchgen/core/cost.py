@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from batchgen.core.polling import Spec, spec_of
+from batchgen.core.latency import Spec, spec_of
 from batchgen.records import Attempt, Record, Status
 
 Estimate = Callable[[str, Mapping[str, Any]], int | None]

@@ -114,8 +114,9 @@ def _rejected(record: Record, event: ev.Rejected) -> Record:
 
 
 def _succeeded(record: Record, event: ev.Succeeded) -> Record:
-    cost = event.cost_micro_usd
-    return replace(_attempt(record, **({} if cost is None else {"cost_micro_usd": cost})), error=None)
+    known = {"cost_micro_usd": event.cost_micro_usd, "latency_s": event.latency_s}
+    changes = {name: value for name, value in known.items() if value is not None}
+    return replace(_attempt(record, **changes), error=None)
 
 
 def _failed(record: Record, event: ev.Failed) -> Record:

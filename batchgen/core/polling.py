@@ -2,54 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from batchgen.core.backoff import doubled_s, spread_s
+from batchgen.core.latency import ENOUGH, FEW, Kind, latency_of
 from batchgen.core.verdict import Ended, GetVerdict, Missing, PauseKey, PollAgain, Ready, ReadyEmpty
 from batchgen.records import Failure
-
-Spec = tuple[str, ...]
-
-
-def spec_of(model: str, given: Mapping[str, object]) -> Spec:
-    """What a run's price and latency depend on: the model, and every parameter but the prompt and the images' names."""
-    told = (f"{name}={value}" for name, value in sorted(given.items()) if name not in ("prompt", "image_urls"))
-    return (model, *told, "image" if given.get("image_urls") else "")
-
-
-@dataclass(frozen=True, slots=True)
-class Usual:
-    """How long runs of a kind usually take, in seconds: `early` is when the first may be done, `likely` the most."""
-
-    early: float
-    likely: float
-
-
-KEPT_LATENCIES = 64
-ENOUGH_LATENCIES = 3
-
-
-@dataclass(slots=True)
-class Latencies:
-    """Latencies seen in this session by kind of run. They replace the bundled priors as soon as there are a few.
-
-    Mutable for the same reason as the window: it is touched once for each run of a batch of any size.
-    """
-
-    seen: dict[Spec, tuple[float, ...]] = field(default_factory=dict)
-
-    def observe(self, spec: Spec, seconds: float) -> None:
-        """A run of this kind took so long from its submission until it was seen done."""
-        self.seen[spec] = (*self.seen.get(spec, ()), max(0.0, seconds))[-KEPT_LATENCIES:]
-
-    def usual(self, spec: Spec, prior: tuple[float, float] | None) -> Usual:
-        """What to expect: from what was seen, else from the prior (low, high), else a plain guess."""
-        seen = sorted(self.seen.get(spec, ()))
-        if len(seen) >= ENOUGH_LATENCIES:
-            return Usual(seen[len(seen) // 10] * 0.9, seen[len(seen) // 2])
-        low, high = prior or (40.0, 90.0)
-        return Usual(low, (low + high) / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +23,10 @@ class PollPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """One run as it is followed: since when (steady clock), how old it was then, and what the polls said so far."""
+    """One run as it is followed: since when (steady clock), how old it was then, and what the polls said so far.
+
+    `asked_age`: how old it was at the last poll that found it unfinished.
+    """
 
     since: float
     age_s: float = 0.0
@@ -73,6 +34,7 @@ class Watch:
     errors: int = 0
     empties: int = 0
     missing_since: float | None = None
+    asked_age: float = 0.0
 
     def age(self, now: float) -> float:
         """Seconds since the run was submitted."""
@@ -80,28 +42,75 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True)
+class Hope:
+    """That a run is done: born at a time of the steady clock, and not done yet at `asked_age` (0 if never asked)."""
+
+    kind: Kind
+    born: float
+    asked_age: float = 0.0
+
+    def chance(self, now: float) -> float:
+        """How likely a poll finds it done now, from 0 to 1."""
+        return self.kind.expected.done_since(self.asked_age, now - self.born)
+
+    def urgent_at(self) -> float:
+        """When it is so likely done that a poll is worth more than a new submission.
+
+        A slot that is spent on a poll too early is lost, while a run that is done and not asked after only waits: so
+        the first poll comes late, earlier while little is known of the kind and a poll teaches something. A run that
+        was not done then is asked after at intervals that grow with its age.
+        """
+        expected = self.kind.expected
+        first = expected.age_by(_first_share(expected.seen))
+        if self.asked_age < first:
+            return self.born + first
+        again = min(expected.age_when(self.asked_age, LATER_CHANCE), self.asked_age * LONGEST_STRIDE)
+        return self.born + again
+
+
+FIRST_SHARES = ((FEW, 0.7), (ENOUGH, 0.9))
+SURE_SHARE = 0.95
+LATER_CHANCE = 0.8
+LONGEST_STRIDE = 4 / 3
+
+
+def _first_share(seen: int) -> float:
+    return next((share for below, share in FIRST_SHARES if seen < below), SURE_SHARE)
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
-    """When the next poll makes sense if there is room (`ready_at`), and when it should go before submissions."""
+    """When the next poll makes sense (`not_before`), and where it competes for slots, what speaks for it then.
 
-    ready_at: float
-    urgent_at: float
+    Without a hope it goes before submissions as soon as its time has come.
+    """
+
+    not_before: float
+    hope: Hope | None = None
+
+    def urgent_at(self) -> float:
+        """From when on the poll goes before submissions."""
+        return max(self.not_before, self.hope.urgent_at()) if self.hope else self.not_before
 
 
-def next_poll(watch: Watch, now: float, usual: Usual, policy: PollPolicy, roll: float) -> Due:
-    """When to ask next. `roll` (0 to 1) spreads runs that would otherwise ask in step.
+def next_poll(watch: Watch, now: float, kind: Kind, policy: PollPolicy, roll: float, *, scarce: bool) -> Due:
+    """When to ask next. `roll` (0 to 1) spreads runs that would otherwise ask in step; `scarce`: requests are counted.
 
-    Before a run is likely to be done a poll is only worth a slot that nobody else wants; from then on it is worth
-    more than a new submission, at intervals that grow with the run's age.
+    Without a window to share, a run is simply asked after at intervals that grow.
     """
     if watch.errors:
         pause = spread_s(doubled_s(1.0, policy.longest_backoff_s, watch.errors - 1), roll)
-        return Due(now + pause, now + pause)
+        return Due(now + pause)
+    spread = 0.75 + roll / 2
     born = now - watch.age(now)
+    if scarce:
+        return Due(now + policy.shortest_s * spread, Hope(kind, born, watch.asked_age))
     grow = policy.shortest_s * 1.2 ** min(watch.polls, 12)
-    ready = now + min(grow, max(policy.shortest_s, usual.early / 2)) * (0.75 + roll / 2)
-    overdue = max(0.0, watch.age(now) - usual.likely)
-    urgent = max(born + usual.likely, ready + overdue / 8)
-    return Due(ready, urgent)
+    early = kind.expected.age_by(EARLY_SHARE)
+    return Due(now + min(grow, max(policy.shortest_s, early / 2)) * spread)
+
+
+EARLY_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +122,11 @@ class Continue:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The videos can be fetched."""
+    """The videos can be fetched. `latency_s`: how long the run took; None where it ended before it was watched."""
 
     urls: tuple[str, ...]
     cost_micro_usd: int | None
+    latency_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +155,7 @@ TIMED_OUT = Failure("run_timeout", "Still not done when --run-timeout was over; 
 def course_after(watch: Watch, verdict: GetVerdict, now: float, policy: PollPolicy, *, own_key: bool = True) -> Course:
     """What an answer means for the run. With another key than its own, not being found says nothing of the run."""
     if isinstance(verdict, Ready):
-        return Finished(verdict.urls, verdict.cost_micro_usd)
+        return Finished(verdict.urls, verdict.cost_micro_usd, _latency_s(watch, verdict, now))
     if isinstance(verdict, Ended):
         return ComeToNothing(verdict.failure, refunded=True)
     after = _counted(watch, verdict, now)
@@ -162,6 +172,15 @@ def course_after(watch: Watch, verdict: GetVerdict, now: float, policy: PollPoli
     return Continue(after)
 
 
+FRESH_S = 5.0
+
+
+def _latency_s(watch: Watch, ready: Ready, now: float) -> float | None:
+    if ready.seconds is None and not watch.asked_age and watch.age_s > FRESH_S:
+        return None  # it was done before this program came to ask: that tells how long the program was away
+    return latency_of(ready.seconds, watch.asked_age, watch.age(now))
+
+
 def _counted(watch: Watch, verdict: GetVerdict, now: float) -> Watch:
     polled = replace(watch, polls=watch.polls + 1)
     if isinstance(verdict, PollAgain):
@@ -175,4 +194,4 @@ def _counted(watch: Watch, verdict: GetVerdict, now: float) -> Watch:
     if isinstance(verdict, ReadyEmpty):
         # Backed off like an error: URLs that come a moment after the success get half a minute to do so.
         return replace(polled, errors=watch.errors + 1, missing_since=None, empties=watch.empties + 1)
-    return replace(polled, errors=0, missing_since=None)
+    return replace(polled, errors=0, missing_since=None, asked_age=watch.age(now))

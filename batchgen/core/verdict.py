@@ -91,10 +91,11 @@ class StillRunning:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Succeeded, and here are the videos."""
+    """Succeeded, and here are the videos. `seconds`: how long it took by the service's own times, where it tells."""
 
     urls: tuple[str, ...]
     cost_micro_usd: int | None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,7 @@ MODEL_NOT_FOUND = "model_not_found"
 NO_ENDPOINT = "no_endpoint"
 
 
+NO_RUN = RunView(None, None, (), None, None)
 NO_ID = Failure("no_id", "The service said yes without naming the run.")
 
 
@@ -154,7 +156,7 @@ class Case:
 
     outcome: Outcome
     status: int
-    view: RunView | None
+    view: RunView
     words: Failure
 
     @property
@@ -165,7 +167,7 @@ class Case:
     @property
     def word(self) -> str:
         """The run's status word in lower case."""
-        return ((self.view.status if self.view else None) or "").strip().lower()
+        return (self.view.status or "").strip().lower()
 
 
 V = TypeVar("V", covariant=True)
@@ -212,10 +214,10 @@ GET_TABLE: tuple[Row[GetVerdict], ...] = (
     Row("404, 410", lambda c: c.status in (404, 410), lambda c: Missing(c.words)),
     Row("429", lambda c: c.status == 429, lambda c: PollAgain(c.words, limited=True)),
     Row("no run in the answer", lambda c: not _ok(c) or not _whole_run(c), lambda c: PollAgain(_no_run(c))),
-    Row("succeeded with URLs", lambda c: c.word in SUCCEEDED and bool(_urls(c)), lambda c: Ready(_urls(c), _cost(c))),
-    Row("succeeded without URLs", lambda c: c.word in SUCCEEDED, lambda c: ReadyEmpty(_cost(c))),
+    Row("succeeded with URLs", lambda c: c.word in SUCCEEDED and bool(c.view.urls), lambda c: _ready(c.view)),
+    Row("succeeded without URLs", lambda c: c.word in SUCCEEDED, lambda c: ReadyEmpty(c.view.cost_micro_usd)),
     Row("a word that plainly ends it", lambda c: c.word in PLAINLY_ENDED, lambda c: Ended(_end(c))),
-    Row("not final, or an unknown word", lambda _: True, lambda c: StillRunning(c.word, _cost(c))),
+    Row("not final, or an unknown word", lambda _: True, lambda c: StillRunning(c.word, c.view.cost_micro_usd)),
 )
 
 
@@ -233,16 +235,16 @@ def judge_post(outcome: Outcome, *, trust_5xx: bool = False) -> PostVerdict:
 def judge_get(outcome: Outcome, run_id: str) -> GetVerdict:
     """What follows from the outcome of a `GET /runs/ID`. An answer about another run says nothing of this one."""
     case = _case(outcome)
-    if case.view and case.view.id not in (None, run_id):
-        case = replace(case, view=None)
+    if case.view.id not in (None, run_id):
+        case = replace(case, view=NO_RUN)
     return next(row.verdict(case) for row in GET_TABLE if row.holds(case))
 
 
 def _case(outcome: Outcome) -> Case:
     if isinstance(outcome, Answer):
-        return Case(outcome, outcome.status, run_view(outcome), words_of(outcome))
+        return Case(outcome, outcome.status, run_view(outcome) or NO_RUN, words_of(outcome))
     code = {NotSent: "not_sent", Unusable: "unusable", Lost: "no_answer"}[type(outcome)]
-    return Case(outcome, 0, None, Failure(code, outcome.reason))
+    return Case(outcome, 0, NO_RUN, Failure(code, outcome.reason))
 
 
 def _ok(case: Case) -> bool:
@@ -250,17 +252,17 @@ def _ok(case: Case) -> bool:
 
 
 def _has_id(case: Case) -> bool:
-    return case.view is not None and bool(case.view.id)
+    return bool(case.view.id)
 
 
 def _whole_run(case: Case) -> bool:
     """A body that broke off may lack the URLs or the error that it was about to give, so a GET asks again."""
-    return case.view is not None and case.view.whole and bool(case.view.status)
+    return case.view.whole and bool(case.view.status)
 
 
 def _submitted(case: Case) -> Submitted:
     view = case.view
-    if view is None or not view.id:
+    if not view.id:
         raise ValueError("the row holds only where there is an id")
     return Submitted(view.id, view.cost_micro_usd, salvaged=not view.whole)
 
@@ -284,15 +286,11 @@ def _no_run(case: Case) -> Failure:
     return case.words
 
 
-def _urls(case: Case) -> tuple[str, ...]:
-    return case.view.urls if case.view else ()
-
-
-def _cost(case: Case) -> int | None:
-    return case.view.cost_micro_usd if case.view else None
+def _ready(view: RunView) -> Ready:
+    return Ready(view.urls, view.cost_micro_usd, view.seconds)
 
 
 def _end(case: Case) -> Failure:
-    said = case.view.failure if case.view else None
+    said = case.view.failure
     message = said.message if said else f"The service ended the run as “{case.word}” and gave no reason."
     return Failure((said.code if said else "") or case.word, message)

@@ -6,6 +6,9 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
+from batchgen.core.allowance import Allowance
+from batchgen.core.pace import Pace
+
 # The two clocks need not agree to the millisecond on how long ten seconds are.
 MARGIN_S = 0.02
 
@@ -35,23 +38,55 @@ class Window:
     def __init__(self, rate: Rate) -> None:
         self.rate = rate
         self.in_flight = 0
+        self.pace = None if rate.limit is None else Pace.full(rate.limit, rate.seconds)
+        self._told: tuple[int, float] | None = None  # how many more the service allows, until when
         self._freed: deque[float] = deque()  # when each ended request gives its slot back, ascending
+
+    @property
+    def limit(self) -> int | None:
+        """How many requests in its seconds are ours now: what was set, or less after refusals."""
+        return None if self.pace is None else self.pace.limit
 
     def free(self, now: float) -> int:
         """How many requests may begin now."""
-        if self.rate.limit is None:
+        if self.pace is None:
             return 1_000_000
+        self.pace = self.pace.grown(now)
+        free = self.pace.limit - self.in_flight - self._ended(now)
+        if self._told and now < self._told[1]:
+            free = min(free, self._told[0])
+        return max(0, free)
+
+    def _ended(self, now: float) -> int:
         while self._freed and self._freed[0] <= now:
             self._freed.popleft()
-        return max(0, self.rate.limit - self.in_flight - len(self._freed))
+        return len(self._freed)
 
     def grows_at(self, now: float) -> float:
         """When one more slot becomes free by the passing of time alone; infinity where none will."""
-        return next((at for at in self._freed if at > now), math.inf)
+        if self.pace is None:
+            return math.inf
+        told_until = self._told[1] if self._told else math.inf
+        times = (next((at for at in self._freed if at > now), math.inf), self.pace.grows_at(), told_until)
+        return min((at for at in times if at > now), default=math.inf)
+
+    def told(self, allowance: Allowance, now: float) -> None:
+        """The service has said how many requests it still takes: fewer than are free here where others use the key.
+
+        What is under way may be counted in it or not, so it is taken off once more.
+        """
+        self._told = (max(0, allowance.left - self.in_flight), now + allowance.resets_s)
+
+    def limited(self, begun_at: float, now: float) -> None:
+        """The service has refused a request that was begun then, and has ended, for coming too soon."""
+        if self.pace is not None:
+            self.pace = self.pace.limited(self._ended(now) - 1, begun_at, now)
 
     def begin(self) -> None:
         """A request begins."""
         self.in_flight += 1
+        if self._told:
+            self._told = (max(0, self._told[0] - 1), self._told[1])
 
     def end(self, now: float) -> None:
         """A request has ended, whatever came of it."""

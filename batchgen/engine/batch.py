@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import anyio
 
 from batchgen import events as ev
 from batchgen.core.choose import live_runs
 from batchgen.core.outcome import Ending
 from batchgen.core.plan import FOLLOWS, SENDS, Action, Plan, Step
-from batchgen.core.polling import spec_of
 from batchgen.engine.desk import Desk
 from batchgen.engine.fetch import fetch
 from batchgen.engine.follow import follow
 from batchgen.engine.notices import Stopping
 from batchgen.engine.submit import submit
 from batchgen.errors import StateProblem
-from batchgen.records import Failure, Record, Status
+from batchgen.records import Failure, Status
 
 DRAIN_S = 25.0
 BY_SIGNAL = Failure("stopped", "Stopped by a signal.")
@@ -46,7 +43,7 @@ class Batch:
 
     async def _feed_and_finish(self) -> None:
         steps = self._plan.of(*FOLLOWS) + self._plan.of(*SENDS)  # what is paid for comes first
-        self._live = anyio.Semaphore(self._concurrency(steps))
+        self._live = anyio.Semaphore(self._desk.settings.concurrency or live_runs(self._desk.settings.rate))
         async with anyio.create_task_group() as tasks:
             for step in steps:
                 await self._live.acquire()
@@ -96,18 +93,6 @@ class Batch:
         record = desk.ledger.records[step.id]
         if record.status is Status.SUBMITTED and record.cost_micro_usd is None:
             desk.budget.take_up(step.id)
-
-    def _concurrency(self, steps: Sequence[Step]) -> int:
-        desk = self._desk
-        if desk.settings.concurrency:
-            return desk.settings.concurrency
-        records = (desk.ledger.records[step.id] for step in steps[:1000])
-        likely = max((self._likely_s(record) for record in records), default=60.0)
-        return live_runs(desk.settings.rate, len(desk.settings.keys), likely)
-
-    def _likely_s(self, record: Record) -> float:
-        desk = self._desk
-        return desk.latencies.usual(spec_of(record.model, record.input), desk.prior(record)).likely
 
     # ----------------------------------------------------------------------------------------------- stopping
 

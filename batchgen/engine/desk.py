@@ -10,12 +10,12 @@ from random import Random
 import anyio
 
 from batchgen.core.cost import Prices
-from batchgen.core.polling import Latencies, PollPolicy
+from batchgen.core.latency import Latencies
+from batchgen.core.polling import PollPolicy
 from batchgen.engine.budget import Budget
 from batchgen.engine.dispatch import Dispatcher
 from batchgen.engine.notices import Changed, Notify
 from batchgen.events import Event
-from batchgen.models.registry import get as model_named
 from batchgen.records import Failure, Record
 from batchgen.service.client import Service
 from batchgen.service.download import Downloader
@@ -36,10 +36,10 @@ class Desk:
     dispatcher: Dispatcher
     budget: Budget
     prices: Prices
+    latencies: Latencies
     notify: Notify
     rng: Random
     policy: PollPolicy
-    latencies: Latencies = field(default_factory=Latencies)
     downloads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(8))
     draining: bool = False
     disk_full: Failure | None = None
@@ -85,8 +85,3 @@ class Desk:
         """The run stays as it is in this session, and a person is told why. False: its task is over."""
         self.left[name] = failure
         return False
-
-    def prior(self, record: Record) -> tuple[float, float] | None:
-        """The bundled guess of a run's latency, as (low, high) in seconds."""
-        model = model_named(record.model)
-        return model.usual_seconds(record.input) if model else None

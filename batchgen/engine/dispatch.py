@@ -5,54 +5,26 @@ What may be sent is decided in the core (window, gate, breaker, account, choose)
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
 
 import anyio
 
 from batchgen.core import verdict as v
-from batchgen.core.account import Account
 from batchgen.core.answers import Answer, NotSent, Outcome, retry_after_s
-from batchgen.core.choose import Pick, Waiting, choose, spare_interval_s
+from batchgen.core.choose import Pick, Waiting, choose
 from batchgen.core.gate import Breaker, Gate, OpenPosts
+from batchgen.core.polling import Due
 from batchgen.core.window import Rate, Window
+from batchgen.engine.lanes import Lane, Waiter
 from batchgen.engine.notices import Held, Notify
 from batchgen.records import Failure
 from batchgen.settings import Key
 
-
-@dataclass(slots=True)
-class Waiter:
-    """Someone who waits for a slot; `lane` is filled in when it is granted, and stays None when it never will be."""
-
-    submission: bool
-    granted: anyio.Event = field(default_factory=anyio.Event)
-    lane: Lane | None = None
-    gone: bool = False
-
-
-@dataclass(slots=True)
-class Lane:
-    """One key: its window, its standing, its POSTs in the air and the polls that wait for it."""
-
-    key: Key
-    window: Window
-    account: Account = field(default_factory=Account)
-    posts: int = 0
-    polls: list[tuple[float, int, Waiter]] = field(default_factory=list)
-    spare_from: float = -math.inf
-
-    def urgent_at(self) -> float:
-        """When the most urgent waiting poll goes before submissions; infinity where none waits."""
-        while self.polls and self.polls[0][2].gone:
-            heapq.heappop(self.polls)
-        return self.polls[0][0] if self.polls else math.inf
+USED_UP = Failure("rate_limited", "The service says that its request window is used up.")
 
 
 class Dispatcher:
@@ -78,7 +50,6 @@ class Dispatcher:
         self._rng = rng
         self._wait_for_credit = wait_for_credit
         self._submissions: deque[Waiter] = deque()
-        self._order = itertools.count()
         self._changed = anyio.Event()
 
     async def submission(self) -> Lane | None:
@@ -88,15 +59,16 @@ class Dispatcher:
         """
         if self.closed_for_good:
             return None
-        waiter = Waiter(submission=True)
+        waiter = Waiter()
         self._submissions.append(waiter)
         return await self._wait(waiter)
 
-    async def poll(self, lane: Lane, urgent_at: float) -> bool:
+    async def poll(self, lane: Lane, due: Due) -> bool:
         """Waits for a slot for a GET with this key. False: this key polls no more. To be given back with `polled`."""
+        await anyio.sleep_until(due.not_before)
         while not lane.account.polls_given_up:
-            waiter = Waiter(submission=False)
-            heapq.heappush(lane.polls, (urgent_at, next(self._order), waiter))
+            waiter = Waiter(due)
+            lane.add(waiter, due)
             if await self._wait(waiter) is None:
                 return False
             if anyio.current_time() >= max(self.gate.opens_at, lane.account.polls_from):
@@ -111,7 +83,7 @@ class Dispatcher:
         except BaseException:
             waiter.gone = True
             if waiter.lane:  # granted and cancelled at once
-                self._unused(waiter.lane, waiter.submission)
+                self._unused(waiter.lane, submission=waiter.due is None)
             raise
         return waiter.lane
 
@@ -129,7 +101,7 @@ class Dispatcher:
         """A submission's slot was not used after all."""
         self._unused(lane, submission=True)
 
-    def _unused(self, lane: Lane, submission: bool) -> None:
+    def _unused(self, lane: Lane, *, submission: bool) -> None:
         lane.posts -= submission
         lane.window.unused()
         self._changed.set()
@@ -144,6 +116,7 @@ class Dispatcher:
                 self._close_gate(failure, outcome, begun_at, now)
                 return
             case v.CloseGate(failure):
+                lane.window.limited(begun_at, now)
                 self._close_gate(failure, outcome, begun_at, now)
             case v.CloseKey():
                 self._close_key(lane, verdict, begun_at, now)
@@ -165,6 +138,7 @@ class Dispatcher:
         self._end(lane, outcome, now)
         match verdict:
             case v.PollAgain(failure, limited=True):
+                lane.window.limited(begun_at, now)
                 self._close_gate(failure, outcome, begun_at, now)
             case v.PauseKey(failure):
                 if own_key:
@@ -181,7 +155,7 @@ class Dispatcher:
             return
         self._notify(Held(f"polls of key {lane.key.fingerprint}", failure, lane.account.polls_from - now))
         if lane.account.polls_given_up:
-            self._dismiss(lane)
+            lane.dismiss()
             if not lane.account.hopeless:  # what cannot be asked after must not be paid for
                 self._close_key(lane, v.CloseKey(failure, v.Closed.REFUSED), begun_at, now)
 
@@ -190,6 +164,10 @@ class Dispatcher:
             lane.window.unused()
         else:
             lane.window.end(now)
+        if isinstance(outcome, Answer) and (allowance := outcome.allowance):
+            lane.window.told(allowance, now)
+            if not allowance.left and allowance.resets_s > lane.window.rate.seconds:
+                self._notify(Held(f"requests with key {lane.key.fingerprint}", USED_UP, allowance.resets_s))
         self._changed.set()
 
     def _close_gate(self, failure: Failure, outcome: Outcome, begun_at: float, now: float) -> None:
@@ -226,11 +204,12 @@ class Dispatcher:
         self._submissions.clear()
         self._changed.set()
 
-    def _dismiss(self, lane: Lane) -> None:
-        """Tells every poll that waits for this key that it will not come."""
-        for _, _, waiter in lane.polls:
-            waiter.granted.set()
-        lane.polls.clear()
+    def learned(self) -> None:
+        """A run has ended, and more is known of its kind's latency."""
+        if self._rate.limit is not None:
+            for lane in self.lanes:
+                lane.reconsider()
+            self._changed.set()
 
     async def serve(self) -> None:
         """Hands out slots until cancelled."""
@@ -253,29 +232,31 @@ class Dispatcher:
             self._submissions.popleft()
         # The key with the most room goes first, so that several keys share the work.
         for lane in sorted(self.lanes, key=lambda lane: -lane.window.free(now)):
-            free = lane.window.free(now)
-            pick = choose(now, self._waiting(lane, now), free, self._rate) if free else Pick.NOBODY
-            if pick is Pick.NOBODY:
-                continue
-            if pick is Pick.SUBMISSION:
-                waiter = self._submissions.popleft()
-            else:
-                urgent_at, _, waiter = heapq.heappop(lane.polls)
-                if urgent_at > now:
-                    lane.spare_from = now + spare_interval_s(self._rate)
-            lane.posts += pick is Pick.SUBMISSION
-            lane.window.begin()
-            waiter.lane = lane
-            waiter.granted.set()
-            return True
+            waiter = self._next_of(lane, now)
+            if waiter is not None:
+                lane.posts += waiter.due is None
+                lane.window.begin()
+                waiter.lane = lane
+                waiter.granted.set()
+                return True
         return False
 
-    def _waiting(self, lane: Lane, now: float) -> Waiting:
-        return Waiting(
-            poll_urgent_at=lane.urgent_at() if now >= lane.account.polls_from else math.inf,
-            submission=bool(self._submissions) and self._may_submit(lane, now),
-            spare_from=lane.spare_from,
-        )
+    def _next_of(self, lane: Lane, now: float) -> Waiter | None:
+        """Whose turn it is with this key; None where nobody's is."""
+        free = lane.window.free(now)
+        if not free:
+            return None
+        polls = lane.waiting if now >= lane.account.polls_from else 0
+        submission = bool(self._submissions) and self._may_submit(lane, now)
+        waiting = Waiting(polls, lane.urgent_at() if polls else math.inf, submission, lane.spare_from)
+        match choose(now, waiting, free, lane.window.limit):
+            case Pick.URGENT_POLL:
+                return lane.take_urgent()
+            case Pick.SUBMISSION:
+                return self._submissions.popleft()
+            case Pick.SPARE_POLL:
+                return lane.take_spare(now)
+        return None
 
     def _may_submit(self, lane: Lane, now: float) -> bool:
         in_air = sum(lane.posts for lane in self.lanes)

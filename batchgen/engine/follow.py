@@ -11,7 +11,7 @@ from batchgen.core import polling as p
 from batchgen.core.answers import Unusable
 from batchgen.core.verdict import PauseKey, StillRunning, judge_get
 from batchgen.engine.desk import Desk
-from batchgen.engine.dispatch import Lane
+from batchgen.engine.lanes import Lane
 from batchgen.records import Failure, Record, Status
 from batchgen.service.client import Exchange
 
@@ -21,16 +21,17 @@ KEY_REFUSED = Failure("key_refused", "The service refuses to answer polls with t
 async def follow(desk: Desk, name: str) -> tuple[str, ...] | None:
     """Polls a submitted run to its end. The URLs of its videos; or None, when it failed or is left for next time."""
     record = desk.ledger.records[name]
-    overdue = _overdue(desk, record)
     course = await watch(desk, record)
     if not isinstance(course, p.Finished):
         await conclude(desk, record, course)
         return None
+    event = ev.Succeeded(id=name, at=desk.now(), cost_micro_usd=course.cost_micro_usd, latency_s=course.latency_s)
     with anyio.CancelScope(shield=True):
-        after = await desk.record(ev.Succeeded(id=name, at=desk.now(), cost_micro_usd=course.cost_micro_usd))
+        await desk.record(event)
     _learn_price(desk, record, course.cost_micro_usd)
-    if not overdue:  # else it was done long before it was seen: that tells how long this program was away
-        desk.latencies.observe(p.spec_of(record.model, record.input), _age_s(desk, after))
+    if course.latency_s is not None:
+        desk.latencies.of(record.model, record.input).observe(course.latency_s)
+        desk.dispatcher.learned()
     return course.urls
 
 
@@ -38,12 +39,6 @@ def _learn_price(desk: Desk, record: Record, cost: int | None) -> None:
     if cost is not None:
         desk.prices.learn(record.model, record.input, cost)
         desk.budget.name_price(record.id, cost)
-
-
-def _overdue(desk: Desk, record: Record) -> bool:
-    """Whether the run is probably done already, as one of an earlier session is."""
-    usual = desk.latencies.usual(p.spec_of(record.model, record.input), desk.prior(record))
-    return _age_s(desk, record) > usual.likely
 
 
 async def conclude(desk: Desk, record: Record, course: p.Course) -> None:
@@ -62,30 +57,26 @@ async def conclude(desk: Desk, record: Record, course: p.Course) -> None:
 
 async def watch(desk: Desk, record: Record, *, at_once: bool = False) -> p.Course:
     """Polls until the course of the run is clear. `at_once`: it is known to be done, so the first poll is urgent."""
-    seen = p.Watch(since=anyio.current_time(), age_s=_age_s(desk, record))
-    at_once = at_once or _overdue(desk, record)
-    with anyio.CancelScope(deadline=seen.since + desk.policy.run_timeout_s):
-        return await _watch(desk, record, seen, at_once)
+    now = anyio.current_time()
+    seen = p.Watch(since=now, age_s=_age_s(desk, record))
+    with anyio.CancelScope(deadline=now + desk.policy.run_timeout_s):
+        return await _watch(desk, record, seen, p.Due(now) if at_once else None)
     return p.Leave(p.TIMED_OUT)
 
 
-async def _watch(desk: Desk, record: Record, seen: p.Watch, at_once: bool) -> p.Course:
+async def _watch(desk: Desk, record: Record, seen: p.Watch, due: p.Due | None) -> p.Course:
     lane, own_key = lane_of(desk, record)
-    spec, prior = p.spec_of(record.model, record.input), desk.prior(record)
+    kind, scarce = desk.latencies.of(record.model, record.input), desk.settings.rate.limit is not None
     while True:
-        now = anyio.current_time()
-        due = p.next_poll(seen, now, desk.latencies.usual(spec, prior), desk.policy, desk.rng.random())
-        if at_once and not seen.polls and not seen.errors:
-            due = p.Due(now, now)
-        await anyio.sleep_until(due.ready_at)
-        course = await _poll(desk, lane, record, seen, due.urgent_at, own_key)
+        due = due or p.next_poll(seen, anyio.current_time(), kind, desk.policy, desk.rng.random(), scarce=scarce)
+        course = await _poll(desk, lane, record, seen, due, own_key)
         if not isinstance(course, p.Continue):
             return course
-        seen = course.watch
+        seen, due = course.watch, None
 
 
-async def _poll(desk: Desk, lane: Lane, record: Record, seen: p.Watch, urgent_at: float, own_key: bool) -> p.Course:
-    if not await desk.dispatcher.poll(lane, urgent_at):
+async def _poll(desk: Desk, lane: Lane, record: Record, seen: p.Watch, due: p.Due, own_key: bool) -> p.Course:
+    if not await desk.dispatcher.poll(lane, due):
         return p.Leave(lane.account.refusal or KEY_REFUSED)
     exchange, begun_at = Exchange(), anyio.current_time()
     try:
@@ -113,10 +104,9 @@ def lane_of(desk: Desk, record: Record) -> tuple[Lane, bool]:
 
 
 def _age_s(desk: Desk, record: Record) -> float:
-    """Seconds between a run's submission and now, or its success; 0 where the clock makes no sense of it."""
+    """Seconds since a run's submission; 0 where the clock makes no sense of it."""
     try:
         born = datetime.fromisoformat(record.times["submitted_at"])
-        end = datetime.fromisoformat(record.times.get("succeeded_at") or desk.now())
-        return max(0.0, (end - born).total_seconds())
+        return max(0.0, (datetime.fromisoformat(desk.now()) - born).total_seconds())
     except (KeyError, ValueError, TypeError):
         return 0.0

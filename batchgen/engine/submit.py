@@ -8,7 +8,7 @@ from batchgen import events as ev
 from batchgen.core import verdict as v
 from batchgen.core.answers import Answer
 from batchgen.engine.desk import Desk
-from batchgen.engine.dispatch import Lane
+from batchgen.engine.lanes import Lane
 from batchgen.engine.notices import Lost
 from batchgen.errors import StateProblem
 from batchgen.records import Failure, Record, Status

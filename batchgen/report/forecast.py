@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from batchgen.core.cost import Prices
+from batchgen.core.latency import Spec, spec_of
 from batchgen.core.plan import FOLLOWS, SENDS, Plan
-from batchgen.core.polling import Spec, spec_of
 from batchgen.models import registry
 from batchgen.records import Record, Run
 

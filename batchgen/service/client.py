@@ -17,6 +17,7 @@ import httpcore
 import httpx
 
 from batchgen import __version__
+from batchgen.core.allowance import Allowance, allowance_from
 from batchgen.core.answers import Answer, Lost, NotSent, Outcome, Unusable, run_view
 from batchgen.core.secrecy import LEAST_SECRET, MASK, hidden
 
@@ -54,6 +55,7 @@ class Exchange:
     status: int | None = None
     retry_after: str | None = None
     date: str | None = None
+    allowance: Allowance | None = None
     coding: str = ""
     body: bytearray = field(default_factory=bytearray)
     complete: bool = False
@@ -81,7 +83,7 @@ class Exchange:
             return Unusable(problem)
         if self.status is not None:
             body = _decoded(bytes(self.body), self.coding)
-            answer = Answer(self.status, body, self.complete, self.retry_after, self.date)
+            answer = Answer(self.status, body, self.complete, self.retry_after, self.date, self.allowance)
             return _masked(answer, self.secret) if self.secret else answer
         if self.begun:
             return Lost(problem or "No answer came in time.")
@@ -229,6 +231,7 @@ async def _read(response: httpx.Response, exchange: Exchange) -> None:
     exchange.status = response.status_code
     exchange.retry_after = response.headers.get("retry-after")
     exchange.date = response.headers.get("date")
+    exchange.allowance = allowance_from(response.headers)
     exchange.coding = response.headers.get("content-encoding", "").strip().lower()
     async for chunk in response.aiter_raw():
         exchange.body += chunk

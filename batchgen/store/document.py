@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.errors import StateDamaged, StateNewer
-from batchgen.events import cost_from, failure_from, input_from, saved_file_from, text_from
+from batchgen.events import cost_from, failure_from, input_from, saved_file_from, seconds_from, text_from
 from batchgen.records import Attempt, Failure, Record, SavedFile, Status, sha256_of
 from batchgen.store.strictjson import loads
 
@@ -232,7 +232,7 @@ def _attempt(item: Mapping[str, Any]) -> Attempt:
         given["failure"] = failure_from(given["failure"])
     given["files"] = tuple(saved_file_from(file) for file in given.get("files") or ())
     attempt = Attempt(**given)
-    cost_from(attempt.cost_micro_usd)
+    cost_from(attempt.cost_micro_usd), seconds_from(attempt.latency_s)
     for text in (attempt.key, attempt.started_at, attempt.outcome, *([attempt.run_id] if attempt.run_id else [])):
         text_from(text)
     if type(attempt.refunded) is not bool:

@@ -13,7 +13,6 @@ import unicodedata
 from pathlib import Path
 
 from batchgen.errors import UsageProblem
-from batchgen.store.files import make_folder
 
 _SUFFIX = ".mp4"
 _LONGEST_NAME = 255  # bytes, on nearly every file system
@@ -45,7 +44,10 @@ class VideoFolder:
     def prepare(self) -> None:
         """Create the folder, and show by a probe that it takes files. Raises UsageProblem."""
         try:
-            make_folder(self._folder)
+            missing = [path for path in (self._folder, *self._folder.parents) if not path.exists()]
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for path in missing:
+                _sync_folder(path.parent)
             # Without a name, where the file system can do that: a kill at this moment leaves nothing lying about.
             with tempfile.TemporaryFile(dir=self._folder, prefix=".batchgen-") as probe:
                 probe.write(b"probe")
@@ -88,14 +90,11 @@ class VideoFolder:
         stem = _checked(name).removesuffix(_SUFFIX)
         target = self._folder / name
         for number in itertools.count(2):
-            if _place(part, target):
-                break
-            if _same(part, target):
-                _sync(target)  # nobody knows whether whoever put it there has done so
+            if _place(part, target) or _same(part, target):
                 break
             target = self._folder / f"{stem}-{number}{_SUFFIX}"
         part.unlink(missing_ok=True)
-        _sync(self._folder)
+        _sync_folder(self._folder)
         return target
 
 
@@ -164,9 +163,9 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
-    """Make a file's bytes durable, or the names in a folder where its file system can."""
-    descriptor = os.open(path, os.O_RDONLY)
+def _sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable, where its file system can."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as problem:

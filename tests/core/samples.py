@@ -33,8 +33,8 @@ def doubted(name: str = "lamp") -> ev.Doubted:
     return ev.Doubted(id=name, at=AT, failure=WHY, body="<html>")
 
 
-def succeeded(name: str = "lamp", cost: int | None = None) -> ev.Succeeded:
-    return ev.Succeeded(id=name, at=AT, cost_micro_usd=cost)
+def succeeded(name: str = "lamp", cost: int | None = None, latency_s: float | None = None) -> ev.Succeeded:
+    return ev.Succeeded(id=name, at=AT, cost_micro_usd=cost, latency_s=latency_s)
 
 
 def downloaded(name: str = "lamp") -> ev.Downloaded:
@@ -90,7 +90,7 @@ def one_of_each(name: str = "lamp") -> tuple[ev.Event, ...]:
         created(name),
         doubted(name),
         ev.Rejected(id=name, at=AT, failure=WHY),
-        succeeded(name, 7),
+        succeeded(name, 7, 48.5),
         failed(name),
         ev.Noted(id=name, at=AT, failure=WHY),
         downloaded(name),

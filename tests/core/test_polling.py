@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from batchgen.core import polling as p
 from batchgen.core import verdict as v
+from batchgen.core.latency import Kind
 from batchgen.records import Failure
 
 POLICY = p.PollPolicy()
@@ -33,7 +35,7 @@ def after(*steps: tuple[float, v.GetVerdict], own_key: bool = True, policy: p.Po
 
 
 def test_a_run_that_is_ready_is_finished_with_its_urls_and_price() -> None:
-    assert after((5.0, v.Ready(("u",), 7))) == p.Finished(("u",), 7)
+    assert after((5.0, v.Ready(("u",), 7, 4.0))) == p.Finished(("u",), 7, 4.0)
 
 
 def test_a_run_that_the_service_ended_comes_to_nothing_and_its_money_comes_back() -> None:
@@ -54,9 +56,8 @@ def test_the_fifth_answer_without_a_video_ends_the_run_whatever_comes_between() 
 
 def test_answers_without_a_video_are_asked_for_again_later_and_later() -> None:
     twice = watched(after((0.0, EMPTY), (1.0, EMPTY)))
-    due = p.next_poll(twice, 1.0, p.Usual(40.0, 50.0), POLICY, 0.0)
-    once = p.next_poll(watched(after((1.0, EMPTY))), 1.0, p.Usual(40.0, 50.0), POLICY, 0.0)
-    assert due.ready_at > once.ready_at > 1.0
+    once = watched(after((1.0, EMPTY)))
+    assert due(twice, 1.0, 0.0).not_before > due(once, 1.0, 0.0).not_before > 1.0
 
 
 def test_a_run_that_is_not_found_is_failed_only_after_ten_minutes_of_it() -> None:
@@ -104,21 +105,81 @@ def test_a_rate_limit_or_a_pausing_key_does_not_slow_this_run_down(verdict: v.Ge
     assert watched(after((1.0, verdict))) == WATCH
 
 
-USUAL = p.Usual(early=40.0, likely=65.0)
+def kind(*seen: float, prior: tuple[float, float] = (40.0, 60.0)) -> Kind:
+    """A kind of run of which these latencies were seen."""
+    known = Kind(prior)
+    for seconds in seen:
+        known.observe(seconds)
+    return known
 
 
-def test_backoff_doubles_up_to_a_minute_and_never_beyond() -> None:
-    pauses = [p.next_poll(replace(WATCH, errors=n), 0.0, USUAL, POLICY, 1.0).ready_at for n in range(1, 9)]
+KNOWN = kind(*range(40, 60))
+
+
+def due(watch: p.Watch, now: float, roll: float = 0.5, *, of: Kind = KNOWN, scarce: bool = True) -> p.Due:
+    return p.next_poll(watch, now, of, POLICY, roll, scarce=scarce)
+
+
+@pytest.mark.parametrize("scarce", [True, False])
+def test_backoff_doubles_up_to_a_minute_and_never_beyond(scarce: bool) -> None:
+    pauses = [due(replace(WATCH, errors=n), 0.0, 1.0, scarce=scarce).not_before for n in range(1, 9)]
     assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
-    assert p.next_poll(replace(WATCH, errors=5000), 0.0, USUAL, POLICY, 1.0).urgent_at == 60.0
+    assert due(replace(WATCH, errors=5000), 0.0, 1.0).urgent_at() == 60.0
 
 
-def test_a_poll_is_urgent_from_when_the_run_is_likely_done() -> None:
-    young = p.next_poll(replace(WATCH, since=10.0), 12.0, USUAL, POLICY, 0.5)
-    assert young.urgent_at == 75.0
-    assert young.ready_at < 20.0
-    resumed = p.next_poll(p.Watch(since=10.0, age_s=100.0), 10.0, USUAL, POLICY, 0.5)
-    assert resumed.urgent_at < 20.0
+def test_a_poll_is_urgent_only_when_the_run_is_almost_surely_done() -> None:
+    young = due(replace(WATCH, since=10.0), 12.0)
+    assert young.not_before < 14.0
+    assert 67.0 < young.urgent_at() < 70.0
+
+
+def test_a_poll_comes_earlier_while_little_is_known_of_the_kind() -> None:
+    firsts = [due(WATCH, 0.0, of=kind(*[50.0 + n for n in range(many)])).urgent_at() for many in (0, 20)]
+    assert firsts[0] < firsts[1]
+
+
+def test_a_run_of_an_earlier_session_is_asked_after_at_once() -> None:
+    assert due(p.Watch(since=10.0, age_s=100.0), 10.0).urgent_at() < 12.0
+
+
+def test_what_is_learned_while_a_poll_waits_moves_it() -> None:
+    learning = kind(50.0, 51.0, 52.0)
+    waiting = due(WATCH, 0.0, of=learning)
+    before = waiting.urgent_at()
+    for _ in range(64):
+        learning.observe(5.0)
+    assert waiting.urgent_at() < before / 5
+
+
+def test_a_run_that_was_not_done_when_it_should_have_been_is_asked_after_at_intervals_that_grow_with_its_age() -> None:
+    late = [due(replace(WATCH, polls=3, asked_age=age), age).urgent_at() - age for age in (60.0, 120.0, 600.0)]
+    assert late == sorted(late)
+    assert late[0] >= 0.75
+    assert late[-1] == pytest.approx(200.0)
+
+
+def test_an_answer_that_finds_the_run_unfinished_is_remembered_with_its_age() -> None:
+    assert watched(after((30.0, RUNNING))).asked_age == 30.0
+    assert watched(after((30.0, RUNNING), (40.0, AGAIN))).asked_age == 30.0
+
+
+@pytest.mark.parametrize(
+    ("age_s", "exact", "wanted"),
+    [
+        (0.0, 48.0, 48.0),
+        (0.0, None, 45.0),  # done at its first poll, or a little before
+        (3600.0, None, None),  # done while nobody was there to see it: nothing is learned
+        (3600.0, 48.0, 48.0),  # but the service knows
+    ],
+)
+def test_what_a_finished_run_teaches(age_s: float, exact: float | None, wanted: float | None) -> None:
+    course = p.course_after(p.Watch(since=0.0, age_s=age_s), v.Ready(("u",), 7, exact), 50.0, POLICY)
+    assert course == p.Finished(("u",), 7, wanted)
+
+
+def test_a_finished_run_that_was_seen_unfinished_lies_between() -> None:
+    course = after((30.0, RUNNING), (50.0, v.Ready(("u",), None)))
+    assert course == p.Finished(("u",), None, 40.0)
 
 
 @given(
@@ -127,36 +188,15 @@ def test_a_poll_is_urgent_from_when_the_run_is_likely_done() -> None:
     st.floats(0.0, 1e6),
     st.floats(0.0, 1e6),
     st.floats(0.0, 1.0),
-    st.floats(0.0, 1e4),
+    st.lists(st.floats(0.0, 1e4), max_size=20),
+    st.booleans(),
 )
-def test_the_next_poll_is_always_later_and_never_more_than_a_fraction_of_the_age_away(
-    polls: int, errors: int, age: float, now: float, roll: float, early: float
+def test_the_next_poll_is_always_later_and_never_out_of_reach(
+    polls: int, errors: int, age: float, now: float, roll: float, seen: list[float], scarce: bool
 ) -> None:
-    watch = p.Watch(since=now, age_s=age, polls=polls, errors=errors)
-    usual = p.Usual(early, early + 25.0)
-    due = p.next_poll(watch, now, usual, POLICY, roll)
-    assert now < due.ready_at <= due.urgent_at
-    assert due.ready_at - now <= 60.0
-    assert due.urgent_at - now <= 60.0 + age / 8 + usual.likely
-
-
-def test_what_was_seen_replaces_the_prior_as_soon_as_there_is_enough_of_it() -> None:
-    latencies, spec = p.Latencies(), p.spec_of("m", {"prompt": "x"})
-    assert latencies.usual(spec, None) == p.Usual(40.0, 65.0)
-    assert latencies.usual(spec, (10.0, 30.0)) == p.Usual(10.0, 20.0)
-    for seconds in (100.0, 200.0, 300.0):
-        latencies.observe(spec, seconds)
-    assert latencies.usual(spec, (10.0, 30.0)) == p.Usual(90.0, 200.0)
-    for _ in range(1000):
-        latencies.observe(spec, -5.0)
-    assert latencies.usual(spec, None).likely == 0.0
-    assert len(latencies.seen[spec]) == 64
-    assert latencies.usual(p.spec_of("m", {"duration": "8"}), None).likely == 65.0
-
-
-def test_a_kind_of_run_is_its_model_and_parameters_but_not_its_words_and_pictures() -> None:
-    first = p.spec_of("m", {"prompt": "a", "duration": "8", "image_urls": ["x"]})
-    assert first == p.spec_of("m", {"duration": "8", "image_urls": ["y"], "prompt": "b"})
-    assert first != p.spec_of("m", {"prompt": "a", "duration": "8"})
-    assert first != p.spec_of("m", {"prompt": "a", "duration": "4", "image_urls": ["x"]})
-    assert first != p.spec_of("n", {"prompt": "a", "duration": "8", "image_urls": ["x"]})
+    watch = p.Watch(since=now, age_s=age, polls=polls, errors=errors, asked_age=age)
+    known = kind(*seen)
+    waiting = due(watch, now, roll, of=known, scarce=scarce)
+    assert now < waiting.not_before <= waiting.urgent_at() < math.inf
+    assert waiting.not_before - now <= 60.0
+    assert waiting.urgent_at() - now <= 60.0 + age + known.expected.age_by(0.95)

@@ -17,6 +17,7 @@ import httpx
 from batchgen import events as ev
 from batchgen.core.cost import Prices, money_of
 from batchgen.core.gate import Breaker, OpenPosts
+from batchgen.core.latency import Latencies
 from batchgen.core.outcome import Ending, exit_code
 from batchgen.core.plan import Plan, Selection, make_plan
 from batchgen.core.polling import PollPolicy
@@ -124,6 +125,7 @@ class Options:
     selection: Selection = field(default_factory=Selection)
     downloads: int = 8
     prices: Callable[[str, Mapping[str, Any]], int | None] = lambda _model, _given: PRICE
+    usual: Callable[[str, Mapping[str, Any]], tuple[float, float] | None] = lambda _model, _given: (40.0, 60.0)
     missing: tuple[str, ...] = ()
     late_s: float = 0.0  # how far this session's time of day is ahead
 
@@ -210,6 +212,7 @@ async def session(
                 ),
                 budget=Budget(o.max_cost, money_of(ledger.records.values(), prices).counted),
                 prices=prices,
+                latencies=Latencies(ledger.records.values(), o.usual),
                 notify=heard.append,
                 rng=rng,
                 policy=o.policy,

@@ -13,11 +13,15 @@ import anyio.abc
 import anyio.lowlevel
 import pytest
 
+from batchgen.core.allowance import Allowance
 from batchgen.core.answers import Answer, Lost, NotSent, Outcome
 from batchgen.core.gate import Breaker, OpenPosts
+from batchgen.core.latency import Kind
+from batchgen.core.polling import Due, Hope
 from batchgen.core.verdict import judge_get, judge_post
 from batchgen.core.window import MARGIN_S, Rate
-from batchgen.engine.dispatch import Dispatcher, Lane
+from batchgen.engine.dispatch import Dispatcher
+from batchgen.engine.lanes import Lane
 from batchgen.engine.notices import Held, Notice
 from tests.engine.loops import JumpLoop, backend
 from tests.engine.rig import KEY, OTHER, UNLIMITED
@@ -52,6 +56,7 @@ class Traffic:
     polls: list[float] = field(default_factory=list)
     refused: int = 0
     lasts: float = 0.1
+    kind: Kind = field(default_factory=lambda: Kind((0.0, 1e6)))  # so little known that every poll may find it done
 
     def now(self) -> float:
         return round(anyio.current_time() - self.began, 3)
@@ -71,8 +76,8 @@ class Traffic:
 
     async def poll(self, outcome: Outcome = RUNNING, lane: Lane | None = None, urgent: bool = True) -> bool:
         lane = lane or self.dispatcher.lanes[0]
-        urgent_at = anyio.current_time() if urgent else anyio.current_time() + 1e6
-        if not await self.dispatcher.poll(lane, urgent_at):
+        now = anyio.current_time()
+        if not await self.dispatcher.poll(lane, Due(now, None if urgent else Hope(self.kind, now))):
             return False
         self.polls.append(self.now())
         begun = anyio.current_time()
@@ -386,11 +391,40 @@ async def test_polls_that_will_find_nothing_go_out_evenly_and_leave_room_for_a_r
             tasks.start_soon(t.poll, RUNNING, None, False)
         await anyio.sleep(12)
         gaps = [later - earlier for earlier, later in itertools.pairwise(t.polls)]
-        assert gaps == pytest.approx([2 / 3] * len(gaps), abs=0.2)
+        assert gaps == pytest.approx([5 / 9] * len(gaps), abs=0.2)
         assert await t.poll()
         assert t.polls[-1] == pytest.approx(12.0)
 
     await play(scene, rate=Rate(20, 10.0))
+
+
+async def test_a_window_that_is_narrower_than_set_is_found_and_kept_to() -> None:
+    """Twenty in ten seconds are set, the service takes ten: after a few refusals hardly any more come."""
+    recent, refused = list[float](), list[float]()
+
+    async def scene(t: Traffic, tasks: anyio.abc.TaskGroup) -> None:
+        for _ in range(400):
+            while recent and recent[0] <= anyio.current_time() - 10.0:
+                recent.pop(0)
+            free = len(recent) < 10
+            (recent if free else refused).append(anyio.current_time())
+            await t.poll(RUNNING if free else refusal(429, "RATE_LIMITED"))
+
+    await play(scene, rate=Rate(20, 10.0))
+    assert len(refused) <= 5
+
+
+async def test_a_service_that_says_how_much_is_left_is_taken_at_its_word() -> None:
+    """Others use the same key: what the headers leave is all that goes until they are reset."""
+    nearly_used_up = Answer(200, RUNNING.body, allowance=Allowance(3, 7.0))
+
+    async def scene(t: Traffic, tasks: anyio.abc.TaskGroup) -> None:
+        await t.poll(nearly_used_up)
+        for _ in range(10):
+            tasks.start_soon(t.poll)
+
+    traffic = await play(scene, rate=Rate(20, 10.0))
+    assert traffic.polls == pytest.approx([0.0, *[0.1] * 3, *[7.1] * 7])
 
 
 async def test_a_cancelled_wait_leaks_no_slot() -> None:
@@ -404,7 +438,7 @@ async def test_a_cancelled_wait_leaks_no_slot() -> None:
                 t.dispatcher.unused(granted)
 
         async def ask() -> None:
-            if await t.dispatcher.poll(lane, anyio.current_time()):
+            if await t.dispatcher.poll(lane, Due(anyio.current_time())):
                 t.dispatcher.polled(lane, never, judge_get(never, ""), anyio.current_time())
 
         for turns in range(60):

@@ -45,8 +45,8 @@ ENDED, WAITING = "a word that plainly ends it", "not final, or an unknown word"
 NO_URLS, NO_RUN = "succeeded without URLs", "no run in the answer"
 ROWS = (
     Row("succeeded with URLs", "poll-no-cost"),
-    Row(WAITING, "poll-word=queued@3x"),
-    Row(WAITING, "poll-word=fluxing@3x"),
+    Row(WAITING, "run-slow=20,poll-word=queued@3x"),
+    Row(WAITING, "run-slow=20,poll-word=fluxing@3x"),
     Row("succeeded with URLs", "done-one-url"),
     Row(NO_URLS, "done-no-urls@3x"),
     _failed(NO_URLS, "done-no-urls", "no_output", refunded=False),
@@ -166,12 +166,13 @@ async def test_a_run_whose_key_is_not_given_now_is_left_alone(
                 assert not [notice for notice in session.heard if isinstance(notice, Held)]
 
 
-async def test_runs_taken_up_late_do_not_teach_latencies(tmp_path: Path) -> None:
-    """A run that waited for the next session was done long before it was seen: its age says nothing of its kind."""
+async def test_how_long_nobody_was_there_to_poll_teaches_no_latency(tmp_path: Path) -> None:
+    """A run that waited for the next session was done long before it was seen: only the service's own times count."""
     with anyio.fail_after(4000):
         async with rehearsal(tmp_path) as service:
             async with service.session(runs(3, "[fault:run-slow=40]"), BRIEF) as session:
                 await session.run()
             async with service.session(runs(3, "[fault:run-slow=40]"), replace(OPTIONS, late_s=3600)) as session:
                 assert await session.run() == 0
-                assert session.desk.latencies.seen == {}
+                learned = [record.current.latency_s for record in session.records().values() if record.current]
+                assert all(seconds is not None and 5 < seconds < 60 for seconds in learned), learned

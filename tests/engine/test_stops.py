@@ -226,7 +226,9 @@ async def test_ids_survive_a_state_that_cannot_be_written_any_more(
             assert await service.posts() == posts
             paid = {run["id"] for run in (await service.books())["runs"]}
             told = {notice.run_id for notice in session.heard if isinstance(notice, Lost)}
-            assert told == paid
+            known = {record.run_id for record in session.records().values() if record.run_id}
+            assert told
+            assert told | known == paid  # an answer may have come just before the disk was full
             assert [notice.reason.code for notice in session.heard if isinstance(notice, Stopping)] == ["state"]
 
 
