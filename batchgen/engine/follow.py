@@ -13,7 +13,7 @@ from batchgen.core.verdict import PauseKey, StillRunning, judge_get
 from batchgen.engine.desk import Desk
 from batchgen.engine.lanes import Lane
 from batchgen.records import Failure, Record, Status
-from batchgen.service.client import Exchange
+from batchgen.service.exchange import Exchange
 
 KEY_REFUSED = Failure("key_refused", "The service refuses to answer polls with the key of this run.")
 

@@ -12,7 +12,7 @@ from batchgen.engine.lanes import Lane
 from batchgen.engine.notices import Lost
 from batchgen.errors import StateProblem
 from batchgen.records import Failure, Record, Status
-from batchgen.service.client import Exchange
+from batchgen.service.exchange import Exchange
 from batchgen.store.emergency import save_id
 
 NOT_NOW = Failure("held_back", "Submissions were closed before this one was sent.")

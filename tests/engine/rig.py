@@ -31,8 +31,9 @@ from batchgen.records import DEFAULT_MODEL, Place, Record, Run, Status, sha256_o
 from batchgen.sandbox.faults import Fault
 from batchgen.sandbox.options import SandboxOptions
 from batchgen.sandbox.serve import Served, serving
-from batchgen.service.client import Deadlines, Exchange, Service
+from batchgen.service.client import Deadlines, Service
 from batchgen.service.download import Downloader, DownloadSettings
+from batchgen.service.exchange import Exchange
 from batchgen.settings import Key, OnNoCredit, Settings
 from batchgen.store.document import Header
 from batchgen.store.ledger import open_ledger

@@ -14,7 +14,7 @@ import pytest
 from batchgen.core.verdict import Closed, CloseKey, judge_post
 from batchgen.engine.notices import Held
 from batchgen.records import Status
-from batchgen.service.client import Exchange
+from batchgen.service.exchange import Exchange
 from batchgen.settings import Key, OnNoCredit
 from tests.engine.rig import KEY, OTHER, PRICE, Options, Oracle, Session, rehearsal, runs
 

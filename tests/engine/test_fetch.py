@@ -12,7 +12,7 @@ import pytest
 
 from batchgen.records import Status
 from batchgen.service import part
-from batchgen.service.client import Exchange
+from batchgen.service.exchange import Exchange
 from tests.engine.rig import PRICE, Options, rehearsal, runs
 from tests.service.films import film
 

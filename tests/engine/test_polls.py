@@ -13,7 +13,8 @@ from batchgen.core.polling import PollPolicy
 from batchgen.core.window import Rate
 from batchgen.engine.notices import Held
 from batchgen.records import Status
-from batchgen.service.client import Deadlines, Exchange
+from batchgen.service.client import Deadlines
+from batchgen.service.exchange import Exchange
 from tests.engine.rig import KEY, OTHER, PRICE, Options, rehearsal, runs
 
 pytestmark = pytest.mark.anyio

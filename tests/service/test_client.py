@@ -16,7 +16,8 @@ import pytest
 
 from batchgen.core.answers import Answer, Lost, NotSent, Outcome, Unusable
 from batchgen.core.verdict import InDoubt, StopBatch, Submitted, judge_post
-from batchgen.service.client import LARGEST_ANSWER, POOL_SIZE, Deadlines, Exchange, Service
+from batchgen.service.client import POOL_SIZE, Deadlines, Service
+from batchgen.service.exchange import LARGEST_ANSWER, Exchange
 from tests.service.certificates import self_signed
 
 pytestmark = pytest.mark.anyio

@@ -28,7 +28,8 @@ from batchgen.core.verdict import (
     judge_get,
     judge_post,
 )
-from batchgen.service.client import LARGEST_ANSWER, Deadlines, Exchange, Service
+from batchgen.service.client import Deadlines, Service
+from batchgen.service.exchange import LARGEST_ANSWER, Exchange
 from tests.service.raw_server import Request, raw_server
 
 pytestmark = pytest.mark.anyio
