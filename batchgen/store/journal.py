@@ -5,8 +5,13 @@ into the state already (the program ended between the two renames of a fold) and
 
 Each write begins with a mark: a line that says how long the journal was on disk by then. A power cut can leave a hole
 in the middle of a write whose end is there, because pages reach the disk in any order. Nothing of a write that was
-never synced has counted, so damage behind the last mark is cut off if it looks like what a crash leaves (an end
-without a newline, or zeros); any other damage is refused.
+never synced has counted, so damage behind the last mark is cut off if it looks like what a crash leaves; any other
+damage is refused.
+
+Writes go into room that was made before: zeros, on disk already, of which the first line and the marks say how far
+they go. So the ids of POSTs that are in the air still find a place on a disk that has become full; a journal that
+lost its end is shorter than it says, and is refused; and what a crash leaves is a hole of zeros, which no single
+damaged byte looks like. Every write begins and ends at a multiple of 16 bytes, so that a hole is at least as long.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +33,11 @@ from batchgen.store.strictjson import loads
 FORMAT, VERSION = "batchgen-journal", 1
 _MARK = b',"crc32":"'
 _TAIL = len(_MARK) + 8 + len(b'"}')
-_DURABLE = "durable"
+_DURABLE, _ROOM, _FILL = "durable", "room", "fill"
+_ALIGNED = 16
+_HOLE = b"\0\0"
+# What is kept free behind the last write: the outcomes of some three hundred POSTs.
+KEPT_FREE_BYTES = 64 * 1024
 
 
 def encode_line(value: Mapping[str, Any]) -> bytes:
@@ -37,6 +47,12 @@ def encode_line(value: Mapping[str, Any]) -> bytes:
     )
     body = body[:-1]
     return b'%s%s%08x"}\n' % (body, _MARK, zlib.crc32(body))
+
+
+def _filled_line(value: Mapping[str, Any], behind: int) -> bytes:
+    """As `encode_line`, filled so that the line and the `behind` bytes after it end at a multiple of 16."""
+    short = len(encode_line({**value, _FILL: ""})) + behind
+    return encode_line({**value, _FILL: " " * (-short % _ALIGNED)})
 
 
 def event_line(event: Event) -> bytes:
@@ -68,13 +84,32 @@ class JournalRead:
 def read_journal(path: Path) -> JournalRead | None:
     """Reads a journal whole; None where there is none. Raises StateDamaged, StateNewer or OSError.
 
-    Only the last write may be torn: it is complete on disk before the next one is begun.
+    What looks like damage is read again: it may have been a write that was under way.
     """
+    data = _bytes_of(path)
+    while data is not None:
+        try:
+            return decode_journal(path, data)
+        except StateDamaged:
+            before, data = data, _bytes_of(path)
+            if data == before:
+                raise
+    return None
+
+
+def _bytes_of(path: Path) -> bytes | None:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         return None
-    lines = data.split(b"\n")
+
+
+def decode_journal(path: Path, data: bytes) -> JournalRead:
+    """The journal that is these bytes. Raises StateDamaged or StateNewer.
+
+    Only the last write may be torn: it is complete on disk before the next one is begun.
+    """
+    lines = data.rstrip(b"\0").split(b"\n")
     if not lines[-1]:
         lines.pop()
     values = [decode_line(line) for line in lines]
@@ -86,17 +121,26 @@ def read_journal(path: Path) -> JournalRead | None:
     generation = header.get("generation")
     if not isinstance(generation, int):
         raise _damaged(path, 1)
+    if len(data) < max(_numbers(values, _ROOM), default=0):
+        raise _refused(f"{path} has lost its end: it is {len(data)} bytes long, and was longer.")
     whole = values.index(None) if None in values else len(values)
     end = sum(len(line) + 1 for line in lines[:whole])
-    if whole < len(values) and not _torn(values, data, end):
+    if whole < len(values) and (end < max(_numbers(values, _DURABLE), default=0) or not _torn(data, end)):
         raise _damaged(path, whole + 1)
-    return JournalRead(generation, tuple(_events(path, values[1:whole])), data[end:])
+    return JournalRead(generation, tuple(_events(path, values[1:whole])), data[end:].rstrip(b"\0"))
 
 
-def _torn(values: Sequence[Mapping[str, Any] | None], data: bytes, end: int) -> bool:
-    """Whether all from `end` on is what a crash left of the last write, whose events never counted."""
-    marks = [value[_DURABLE] for value in values if value and isinstance(value.get(_DURABLE), int)]
-    return end >= max(marks, default=0) and (not data.endswith(b"\n") or b"\0" in data[end:])
+def _numbers(values: Sequence[Mapping[str, Any] | None], name: str) -> list[int]:
+    return [value[name] for value in values if value and isinstance(value.get(name), int)]
+
+
+def _torn(data: bytes, end: int) -> bool:
+    """Whether the line from `end` on is what a crash leaves: a hole in it, or zeros instead of its end."""
+    line, newline, _ = data[end:].partition(b"\n")
+    if newline:
+        return _HOLE in line
+    # Whole but for one byte, which should be its newline: a crash does not put anything else there.
+    return decode_line(line.rstrip(b"\0")[:-1]) is None
 
 
 def _events(path: Path, values: Sequence[Mapping[str, Any] | None]) -> Iterator[Event]:
@@ -113,26 +157,41 @@ def _events(path: Path, values: Sequence[Mapping[str, Any] | None]) -> Iterator[
 
 
 def _damaged(path: Path, line: int) -> StateDamaged:
+    return _refused(f"{path} is damaged at line {line}: its checksum does not match.")
+
+
+def _refused(what: str) -> StateDamaged:
     return StateDamaged(
-        f"{path} is damaged at line {line}: its checksum does not match.",
+        what,
         "Restore this file and the state beside it from a backup. Without one, move both away, and look up in your "
         "account which runs exist before you run the manifest again: it would be rendered and paid for anew.",
     )
 
 
 class Journal:
-    """The open journal of one generation. Every method blocks; the ledger calls it from a worker thread."""
+    """The open journal of one generation. Every method blocks; the ledger calls it from a worker thread.
+
+    `full` says why no more room could be made; what was kept free is for what has begun already.
+    """
 
     def __init__(self, path: Path, generation: int) -> None:
         self.generation = generation
-        replace_file(path, [encode_line({"format": FORMAT, "version": VERSION, "generation": generation})])
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND)
-        self.size = os.fstat(self._fd).st_size
+        self.full: OSError | None = None
+        self._room = 2 * KEPT_FREE_BYTES
+        first = {"format": FORMAT, "version": VERSION, "generation": generation, _ROOM: self._room}
+        line = _filled_line(first, 0)
+        replace_file(path, [line, bytes(self._room - len(line))])
+        self._fd = os.open(path, os.O_WRONLY)
+        self.size = len(line)
 
     def append(self, lines: Iterable[bytes]) -> None:
         """Writes the lines (`event_line`) and waits until they are on disk. Raises OSError; then none counts."""
-        data = b"".join((encode_line({_DURABLE: self.size}), *lines))
+        events = b"".join(lines)
+        self._make_room(len(events) + 256)  # the mark is shorter than that
+        mark = {_DURABLE: self.size, _ROOM: self._room}
+        data = _filled_line(mark, len(events)) + events
         try:
+            os.lseek(self._fd, self.size, os.SEEK_SET)
             write_all(self._fd, data)
             os.fsync(self._fd)
         except OSError:
@@ -140,13 +199,33 @@ class Journal:
             raise
         self.size += len(data)
 
-    def _cut_back(self) -> None:
-        """Takes a half-written line away where that still works; else it is a torn last line at the next start."""
-        try:
-            os.ftruncate(self._fd, self.size)
-        except OSError:
+    def _make_room(self, needed: int) -> None:
+        """Sees to it that after the next write enough is free. Raises OSError where not even that write fits."""
+        end = self.size + needed
+        if end + KEPT_FREE_BYTES <= self._room:
             return
+        try:
+            if self.full:
+                raise self.full
+            os.lseek(self._fd, self._room, os.SEEK_SET)
+            write_all(self._fd, bytes(end + 2 * KEPT_FREE_BYTES - self._room))
+            os.fsync(self._fd)  # before any mark says that it is there
+            self._room = end + 2 * KEPT_FREE_BYTES
+        except OSError as problem:
+            self.full = problem
+            if end > self._room:
+                raise
+
+    def _cut_back(self) -> None:
+        """Punches a hole where a write that failed began: at the next start, it is torn and counts for nothing.
+
+        Where that fails too, what is whole of it counts: it has happened, but whoever asked was told otherwise.
+        """
+        with suppress(OSError):
+            os.lseek(self._fd, self.size, os.SEEK_SET)
+            os.write(self._fd, bytes(_ALIGNED))
 
     def close(self) -> None:
-        """Closes the file; nothing is written."""
-        os.close(self._fd)
+        """Closes the file; nothing is written. An error in it says nothing: all that counts was synced before."""
+        with suppress(OSError):
+            os.close(self._fd)

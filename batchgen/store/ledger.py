@@ -20,7 +20,7 @@ from batchgen.core.lifecycle import apply
 from batchgen.errors import StateForeign, StateLocked, StateProblem, StateUnwritable
 from batchgen.records import Failure, Record, Status
 from batchgen.store.document import Header, encode_document
-from batchgen.store.files import fsync_folder, remove_leftovers, replace_file
+from batchgen.store.files import fsync_folder, make_folder, put_in_place, remove_leftovers, replace_file, write_beside
 from batchgen.store.journal import Journal, event_line
 from batchgen.store.paths import StatePaths
 from batchgen.store.reading import read_state as read_state  # whoever reads a state finds all of it here
@@ -94,14 +94,16 @@ class Ledger:
         self._writing = _Batch()
         self._wake = anyio.Event()
         self._closing = False
-        self._broken: StateProblem | None = None
+        self._broken: StateProblem | None = None  # nothing can be written any more
+        self._full: StateProblem | None = None  # what has begun can be written to its end, and nothing begins
         self._fold_at = FOLD_AT_LEAST_BYTES
 
     async def record(self, event: ev.Event) -> Record:
         """Writes the event and returns the record after it. When this returns, the event survives a power cut.
 
-        Raises StateUnwritable, then and at every later call, when it cannot be written; IllegalTransition where the
-        event cannot happen. A caller that is cancelled while it waits has still written the event.
+        Raises StateUnwritable, then and at every later call, when it cannot be written, and for an intent as soon as
+        there might be no room for its outcome; IllegalTransition where the event cannot happen. A caller that is
+        cancelled while it waits has still written the event.
         """
         await self.record_all([event])
         return self.records[event.id]
@@ -116,6 +118,8 @@ class Ledger:
         # shares the write, perhaps with the only copy of a run's id, must not suffer from it.
         after, lines = dict[str, Record](), list[bytes]()
         for event in events:
+            if self._full and isinstance(event, ev.Intended):
+                raise self._full
             after[event.id] = apply(after.get(event.id) or self._latest(event.id), event)
             lines.append(event_line(event))
         if not lines:
@@ -155,6 +159,8 @@ class Ledger:
                 await anyio.to_thread.run_sync(self._journal.append, batch.lines)
             except Exception as problem:  # a full disk, but also a thread that cannot be started
                 self._broken = _unwritable(self.paths, problem)
+        if self._journal is not None and self._journal.full:
+            self._full = _unwritable(self.paths, self._journal.full)
         if self._broken or self._journal is None:
             batch.problem = self._broken or StateUnwritable(f"{self.paths.journal} is closed.")
         else:
@@ -162,12 +168,13 @@ class Ledger:
 
     async def _fold_if_large(self) -> None:
         """Folds when the journal has outgrown the state. What is on disk already counts even where that fails."""
-        if self._journal is None or self._broken or self._journal.size <= self._fold_at:
+        if self._journal is None or self._broken or self._full or self._journal.size <= self._fold_at:
             return
         try:
             await anyio.to_thread.run_sync(self.fold)
         except Exception as problem:
-            self._broken = self._broken or _unwritable(self.paths, problem)
+            if not self._full:
+                self._broken = self._broken or _unwritable(self.paths, problem)
 
     def fold(self) -> None:
         """Writes the whole state, then begins a new journal. A stop between the two leaves an old journal, passed over.
@@ -176,16 +183,21 @@ class Ledger:
         """
         header = replace(self._header, updated_at=self.now(), generation=self._header.generation + 1)
         try:
-            replace_file(self.paths.state, encode_document(header, self.records))
+            written = write_beside(self.paths.state, encode_document(header, self.records))
+        except OSError as problem:  # most likely a full disk; the journal goes on taking what has begun
+            self._full = _unwritable(self.paths, problem)
+            raise self._full from problem
+        try:
+            put_in_place(written, self.paths.state)
             self._header = header
             if self._journal:
                 self._journal.close()
                 self._journal = None
             self._journal = Journal(self.paths.journal, header.generation)
+            self._fold_at = max(FOLD_AT_LEAST_BYTES, 2 * self.paths.state.stat().st_size)
         except OSError as problem:
             self._broken = _unwritable(self.paths, problem)
             raise self._broken from problem
-        self._fold_at = max(FOLD_AT_LEAST_BYTES, 2 * self.paths.state.stat().st_size)
 
     def _finish(self) -> None:
         """Folds everything into the state and takes the journal away. A broken ledger stays as it is on disk."""
@@ -201,7 +213,8 @@ class Ledger:
             self.paths.journal.unlink(missing_ok=True)
             fsync_folder(self.paths.state.parent)
         except OSError as problem:
-            raise _unwritable(self.paths, problem) from problem
+            if not self._full:  # else it has been said, and the state with its journal is whole as it is
+                raise _unwritable(self.paths, problem) from problem
 
     def doubt_what_is_open(self) -> list[ev.Event]:
         """For each intent without an outcome, the event that says so."""
@@ -218,6 +231,7 @@ async def open_ledger(
     `header` is what the state shall say of itself from now on; without one, what it says already. Raises a
     StateProblem of the fitting kind; a state that was made with another service is refused.
     """
+    _make_folder_of(paths)
     with locked(paths):
         remove_leftovers(paths.state, paths.journal)
         document = read_state(paths)
@@ -244,6 +258,13 @@ async def open_ledger(
                 raise problem
         finally:
             ledger._finish()
+
+
+def _make_folder_of(paths: StatePaths) -> None:
+    try:
+        make_folder(paths.state.parent)
+    except OSError as problem:
+        raise _unwritable(paths, problem) from problem
 
 
 def foreign(paths: StatePaths, theirs: str | None, ours: str | None) -> StateForeign:

@@ -13,6 +13,7 @@ import unicodedata
 from pathlib import Path
 
 from batchgen.errors import UsageProblem
+from batchgen.store.files import make_folder
 
 _SUFFIX = ".mp4"
 _LONGEST_NAME = 255  # bytes, on nearly every file system
@@ -44,10 +45,7 @@ class VideoFolder:
     def prepare(self) -> None:
         """Create the folder, and show by a probe that it takes files. Raises UsageProblem."""
         try:
-            missing = [path for path in (self._folder, *self._folder.parents) if not path.exists()]
-            self._folder.mkdir(parents=True, exist_ok=True)
-            for path in missing:
-                _sync_folder(path.parent)
+            make_folder(self._folder)
             # Without a name, where the file system can do that: a kill at this moment leaves nothing lying about.
             with tempfile.TemporaryFile(dir=self._folder, prefix=".batchgen-") as probe:
                 probe.write(b"probe")
@@ -90,11 +88,14 @@ class VideoFolder:
         stem = _checked(name).removesuffix(_SUFFIX)
         target = self._folder / name
         for number in itertools.count(2):
-            if _place(part, target) or _same(part, target):
+            if _place(part, target):
+                break
+            if _same(part, target):
+                _sync(target)  # nobody knows whether whoever put it there has done so
                 break
             target = self._folder / f"{stem}-{number}{_SUFFIX}"
         part.unlink(missing_ok=True)
-        _sync_folder(self._folder)
+        _sync(self._folder)
         return target
 
 
@@ -163,9 +164,9 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable, where its file system can."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Make a file's bytes durable, or the names in a folder where its file system can."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as problem:

@@ -9,6 +9,7 @@ import random
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -107,6 +108,8 @@ class _Grown:
         number, size = _stamp(self._journal)
         if number in (0, self._old):
             return False
+        with suppress(FileNotFoundError):
+            size = len(self._journal.read_bytes().rstrip(b"\0"))  # behind it lies room for what is to come
         self._first = self._first or size
         return size > self._first
 
