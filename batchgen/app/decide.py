@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import anyio
 
 from batchgen import events as ev
+from batchgen.app.standing import records_of
 from batchgen.app.target import Reply, Target
 from batchgen.errors import UsageProblem
 from batchgen.records import Record, Status
 from batchgen.report.words import counted
-from batchgen.store.ledger import INTERRUPTED, Ledger, is_locked, open_ledger, read_state
+from batchgen.store.ledger import Ledger, open_ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +28,18 @@ class Decision:
 
 def resolve(target: Target, ids: Sequence[str], decision: Decision) -> Reply:
     """Decides the runs named, or lists those in doubt. Raises UsageProblem; then no run is decided."""
-    document = read_state(target.paths)
-    if document is None:
+    records = records_of(target)
+    if not target.paths.state.exists():
         raise UsageProblem(f"There is no state {target.paths.state}: nothing was ever submitted from it.")
-    # An intent without an outcome is in doubt too, unless its process is still at work.
-    statuses = (Status.IN_DOUBT,) if is_locked(target.paths) else (Status.IN_DOUBT, Status.SUBMITTING)
-    doubtful = [r for r in document.records.values() if r.status in statuses]
     if not ids:
-        return _listed(doubtful)
+        return _listed([record for record in records.values() if record.status is Status.IN_DOUBT])
     make = _event_maker(ids, decision)
     return anyio.run(_decide, target, tuple(dict.fromkeys(ids)), make)
 
 
 def _listed(doubtful: Sequence[Record]) -> Reply:
     rows = [
-        {"id": r.id, "since": r.times.get("intended_at"), "why": (r.error or INTERRUPTED).message} for r in doubtful
+        {"id": r.id, "since": r.times.get("intended_at"), "why": r.error.message if r.error else ""} for r in doubtful
     ]
     lines = [f"{row['id']}  (sent {row['since'] or 'at an unknown time'})  {row['why']}" for row in rows]
     head = f"{counted(len(rows), 'run')} in doubt:" if rows else "No run is in doubt."

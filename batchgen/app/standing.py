@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from batchgen.app.target import Target
 from batchgen.core.lifecycle import apply
-from batchgen.events import Doubted
 from batchgen.records import Record, Run, Status
-from batchgen.store.ledger import INTERRUPTED, is_locked, read_state, utc_now
+from batchgen.store.emergency import doubts
+from batchgen.store.ledger import is_locked, read_state, utc_now
 
 
 def records_of(target: Target) -> dict[str, Record]:
@@ -19,12 +19,10 @@ def records_of(target: Target) -> dict[str, Record]:
     records = document.records if document else {}
     under_way = [record for record in records.values() if record.status is Status.SUBMITTING]
     at_work = at_work or (bool(under_way) and is_locked(target.paths))
-    for record in under_way:
-        if at_work:  # on its way at this moment: shown as waiting, because nothing about it is in doubt yet
-            records[record.id] = replace(record, status=Status.PENDING)
-        else:
-            records[record.id] = apply(record, Doubted(id=record.id, at=utc_now(), failure=INTERRUPTED))
-    return records
+    if at_work:  # on their way at this moment: shown as waiting, because nothing about them is in doubt yet
+        waiting = {record.id: replace(record, status=Status.PENDING) for record in under_way}
+        return records | waiting
+    return records | {event.id: apply(records[event.id], event) for event in doubts(target.paths, records, utc_now())}
 
 
 def pending(run: Run) -> Record:

@@ -18,8 +18,9 @@ from filelock import FileLock, Timeout
 from batchgen import events as ev
 from batchgen.core.lifecycle import apply
 from batchgen.errors import StateForeign, StateLocked, StateProblem, StateUnwritable
-from batchgen.records import Failure, Record, Status
+from batchgen.records import Record
 from batchgen.store.document import Header, encode_document
+from batchgen.store.emergency import doubts
 from batchgen.store.files import fsync_folder, make_folder, put_in_place, remove_leftovers, replace_file, write_beside
 from batchgen.store.journal import Journal, event_line
 from batchgen.store.paths import StatePaths
@@ -28,7 +29,6 @@ from batchgen.store.reading import read_state as read_state  # whoever reads a s
 # Long enough for `status`, which tries the lock for a moment, to let go; short enough to refuse a second run at once.
 LOCK_WAIT_S = 0.3
 FOLD_AT_LEAST_BYTES = 8 * 1024 * 1024
-INTERRUPTED = Failure("interrupted", "The program ended between the request and its answer.")
 
 
 def utc_now() -> str:
@@ -216,11 +216,6 @@ class Ledger:
             if not self._full:  # else it has been said, and the state with its journal is whole as it is
                 raise _unwritable(self.paths, problem) from problem
 
-    def doubt_what_is_open(self) -> list[ev.Event]:
-        """For each intent without an outcome, the event that says so."""
-        open_ids = [record.id for record in self.records.values() if record.status is Status.SUBMITTING]
-        return [ev.Doubted(id=name, at=self.now(), failure=INTERRUPTED) for name in open_ids]
-
 
 @asynccontextmanager
 async def open_ledger(
@@ -240,7 +235,7 @@ async def open_ledger(
             raise foreign(paths, document.header.base_url, header.base_url)
         generation = document.header.generation if document else 0
         ledger = Ledger(paths, replace(header, generation=generation), document.records if document else {}, now)
-        for event in ledger.doubt_what_is_open():
+        for event in doubts(paths, ledger.records, now()):
             ledger.records[event.id] = apply(ledger.records[event.id], event)
         try:
             ledger.fold()
