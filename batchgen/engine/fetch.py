@@ -9,6 +9,7 @@ import anyio.to_thread
 
 from batchgen import events as ev
 from batchgen.core import polling as p
+from batchgen.core.transfer_terms import FULL_DISK_ERRORS
 from batchgen.engine.desk import Desk
 from batchgen.engine.follow import conclude, watch
 from batchgen.engine.notices import Received
@@ -83,12 +84,18 @@ async def _fetch_one(desk: Desk, name: str, url: str, file_name: str) -> SavedFi
             final = await anyio.to_thread.run_sync(desk.videos.publish, result.part, file_name)
         except (OSError, ValueError) as problem:  # ValueError: somebody has taken the part away meanwhile
             words = getattr(problem, "strerror", None) or problem
+            if getattr(problem, "errno", None) in FULL_DISK_ERRORS:
+                return _stop_for_room(desk, Failure("disk_full", f"{file_name} cannot be written: {words}."))
             return Failure("unwritable", f"{file_name} cannot be written: {words}.")
         return SavedFile(path_from(final, desk.ledger.paths.state.parent), result.bytes, result.sha256)
     failure = _failure_of(result)
-    if isinstance(result, DiskFull):
-        desk.disk_full = failure
-        desk.dispatcher.stop_submissions(failure)  # videos that cannot be kept are not worth paying for now
+    return _stop_for_room(desk, failure) if isinstance(result, DiskFull) else failure
+
+
+def _stop_for_room(desk: Desk, failure: Failure) -> Failure:
+    """Videos that cannot be kept are not worth paying for now."""
+    desk.disk_full = desk.disk_full or failure  # the first: by it the batch knows why its submissions were stopped
+    desk.dispatcher.stop_submissions(desk.disk_full)
     return failure
 
 
