@@ -22,6 +22,7 @@ import aiofiles.threadpool
 import pytest
 
 SECTOR = 512
+_TMPFILE = getattr(os, "O_TMPFILE", -1)
 CALLS = ("open", "write", "fsync", "ftruncate", "replace", "rename", "link", "unlink", "mkdir", "close")
 ERRORS = ("EIO", "ENOSPC", "EROFS", "EMFILE", "EINTR", "EDQUOT", "EACCES")
 
@@ -203,7 +204,8 @@ class Disk:
                 path = self.open_files[args[0]][0] if args[0] in self.open_files else None
             else:
                 path = Path(args[0]).absolute()
-            if path is None or not self._seen(path):
+            without_a_name = name == "open" and args[1] & _TMPFILE == _TMPFILE
+            if path is None or not self._seen(path) or without_a_name:
                 return self._real[name](*args, **more)
             call = Call(len(self.log), name, path)
             fault = Stop() if self.dead else self.fail(call)
@@ -289,11 +291,12 @@ class Disk:
 
     def _opened(self, file: Any, mode: str = "r", *args: Any, **more: Any) -> Any:
         """`open` for what is written below the folder: its buffers, over calls that are seen."""
-        if not isinstance(file, (str, os.PathLike)) or not set(mode) & set("wxa+") or "b" not in mode or more:
+        writes = isinstance(file, (str, os.PathLike)) and "b" in mode and set(mode) & set("wxa+")
+        if not writes or more.get("opener"):
             return self._real_open(file, mode, *args, **more)
         path = Path(file).absolute()
         if not self._seen(path):
-            return self._real_open(file, mode)
+            return self._real_open(file, mode, *args, **more)
         flags = {"w": os.O_CREAT | os.O_TRUNC, "x": os.O_CREAT | os.O_EXCL, "a": os.O_CREAT | os.O_APPEND, "r": 0}
         raw = _Raw(os.open(path, flags[mode[0]] | (os.O_RDWR if "+" in mode else os.O_WRONLY), 0o666), mode)
         return io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)

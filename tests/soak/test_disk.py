@@ -1,0 +1,18 @@
+"""A small share of the soak's disks: the same code, so that it cannot rot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.soak.disk import live
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_no_life_loses_what_was_acknowledged(part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred seeds; `tests/engine/test_disk.py` has some whole batches."""
+    monkeypatch.setattr("os.fsync", lambda _fd: None)
+    for number in range(25):
+        seed = f"slice-{part}-{number}"
+        assert live(seed, tmp_path / seed)["sessions"] > 0, seed
