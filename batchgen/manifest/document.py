@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from batchgen.errors import ManifestInvalid
 from batchgen.manifest.jsontext import MAX_DEPTH, unusable_character
 from batchgen.manifest.shapes import Plain, Text
-from batchgen.manifest.suggest import shown
+from batchgen.manifest.suggest import SHOWN, shown
 from batchgen.manifest.yamlerrors import explain
 from batchgen.records import Place, Problem
 
@@ -149,13 +149,14 @@ class _Composer:
 
     def _alias(self, event: Any) -> Node:
         found = self._anchors.get(event.anchor)
+        name = event.anchor[:SHOWN]
         if found is None:
-            raise self._stop(event, f"*{event.anchor} refers to nothing that is marked &{event.anchor} before it.")
+            raise self._stop(event, f"*{name} refers to nothing that is marked &{name} before it.")
         own = self._nodes - self._aliased
         self._nodes += found.weight
         self._aliased += found.weight
         if self._aliased > FREE_ALIASED + ALIASED_PER_OWN * own:
-            raise self._stop(event, f"aliases (*{event.anchor}) make too much of this file: {self._aliased:,} values.")
+            raise self._stop(event, f"aliases (*{name}) make too much of this file: {self._aliased:,} values.")
         return found.node
 
     def _text(self, event: Any) -> Text:

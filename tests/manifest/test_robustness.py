@@ -118,6 +118,7 @@ HOSTILE = {
     "open quote": ("yaml", '- "' + "x\n " * 300_000, "never closed"),
     "open bracket": ("yaml", "- [" + "x, " * 100_000, "not closed"),
     "anchors": ("yaml", "".join(f"- &a{n} x\n" for n in range(30_000)) + "- {bad: 1}", "takes no parameter"),
+    "a long alias": ("yaml", "- *" + "x" * 100_000, "refers to nothing"),
     "an unfinished escape": ("yaml", '- "\\u', "not valid YAML"),
     "terminal codes in JSON": ("jsonl", '{"\\u001b[31mred": 1, "prompt": "x"}', "cannot hold the character U+001B"),
 }
