@@ -99,7 +99,7 @@ NOTHING_YET = ("batchgen.cli", "click", "batchgen.engine.dispatch", "batchgen.ap
 BEFORE_THE_BATCH = (
     "batchgen.app.render:VideoFolder",
     "batchgen.store.ledger:read_state",
-    "batchgen.store.ledger:replace_file",
+    "batchgen.store.ledger:put_in_place",
     "batchgen.store.journal:replace_file",
     "batchgen.app.render:plan_for",
     "batchgen.store.journal:Journal.append",
