@@ -10,8 +10,9 @@ damage is refused.
 
 Writes go into room that was made before: zeros, on disk already, of which the first line and the marks say how far
 they go. So the ids of POSTs that are in the air still find a place on a disk that has become full; a journal that
-lost its end is shorter than it says, and is refused; and what a crash leaves is a hole of zeros, which no single
-damaged byte looks like. Every write begins and ends at a multiple of 16 bytes, so that a hole is at least as long.
+lost its end is shorter than it says and does not end in zeros, and is refused (one that lost some zeros lost
+nothing); and what a crash leaves is a hole of zeros, which no single damaged byte looks like. Every write begins and
+ends at a multiple of 16 bytes, so that a hole is at least as long.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def decode_journal(path: Path, data: bytes) -> JournalRead:
     generation = header.get("generation")
     if not isinstance(generation, int):
         raise _damaged(path, 1)
-    if len(data) < max(_numbers(values, _ROOM), default=0):
+    if len(data) < max(_numbers(values, _ROOM), default=0) and not data.endswith(b"\0"):
         raise _refused(f"{path} has lost its end: it is {len(data)} bytes long, and was longer.")
     whole = values.index(None) if None in values else len(values)
     end = sum(len(line) + 1 for line in lines[:whole])
