@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import zlib
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -258,12 +259,12 @@ def _mangle(rng: random.Random, value: Any) -> None:
     elif change == 1 and isinstance(holder, dict):
         holder[rng.choice(("x", "", "run_id", "status", "\x1b[2J", key + "x"))] = holder.pop(key)
     elif change == 2 and isinstance(holder, dict):
-        holder[f"{key}{_TWICE}"] = holder[key]
+        holder[f"{key}{_TWICE}"] = deepcopy(holder[key])
     elif change == 3:
         other = rng.choice(holders)
         holder[key] = json.loads(json.dumps(other[rng.choice(list(other) if isinstance(other, dict) else [0])]))
     else:
-        holder[key] = rng.choice(_ODD)
+        holder[key] = deepcopy(rng.choice(_ODD))  # it is mangled itself later on, and must not be so for the next case
 
 
 def _holders(value: Any) -> list[Any]:
