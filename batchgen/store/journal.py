@@ -32,6 +32,7 @@ from batchgen.store.files import replace_file, write_all
 from batchgen.store.strictjson import loads
 
 FORMAT, VERSION = "batchgen-journal", 1
+LONGEST_WHY = 200
 _MARK = b',"crc32":"'
 _TAIL = len(_MARK) + 8 + len(b'"}')
 _DURABLE, _ROOM, _FILL = "durable", "room", "fill"
@@ -152,7 +153,7 @@ def _events(path: Path, values: Sequence[Mapping[str, Any] | None]) -> Iterator[
             yield from_json(value)
         except (KeyError, TypeError, ValueError) as problem:
             raise StateDamaged(
-                f"{path}, line {number}: an event that this version does not know ({problem}).",
+                f"{path}, line {number}: an event that this version does not know ({str(problem)[:LONGEST_WHY]}).",
                 "Use the version of batchgen that wrote it.",
             ) from problem
 

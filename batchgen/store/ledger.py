@@ -265,7 +265,7 @@ def _make_folder_of(paths: StatePaths) -> None:
 def foreign(paths: StatePaths, theirs: str | None, ours: str | None) -> StateForeign:
     """The refusal of a state that belongs to another service."""
     return StateForeign(
-        f"{paths.state} belongs to {theirs}, not to {ours}.",
+        f"{paths.state} belongs to {(theirs or 'no service')[:200]}, not to {ours}.",
         "Use the same --base-url as before, or another --state for this service.",
     )
 

@@ -287,6 +287,14 @@ def test_an_event_with_a_value_of_the_wrong_kind_is_refused(path: Path, value: d
         read_journal(path)
 
 
+def test_a_refusal_is_short_however_long_what_is_refused(path: Path) -> None:
+    head = encode_line({"format": "batchgen-journal", "version": 1, "generation": 3})
+    path.write_bytes(head + encode_line({"event": "x" * 100_000, "id": "lamp", "at": AT}))
+    with pytest.raises(StateDamaged) as caught:
+        read_journal(path)
+    assert len(str(caught.value)) < 500
+
+
 def test_a_line_that_is_nested_without_end_is_refused_though_its_checksum_is_right(path: Path) -> None:
     body = b'{"event":' + b"[" * 5000 + b"]" * 5000
     head = encode_line({"format": "batchgen-journal", "version": 1, "generation": 3})
