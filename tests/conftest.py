@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Iterator
 
@@ -9,6 +10,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import rows
+
+# A runner in the background or under nohup ignores signals, and so would every process that a test starts.
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
 
 # How fast a busy machine draws examples says nothing of the code under test.
 settings.register_profile("batchgen", deadline=None, suppress_health_check=[HealthCheck.too_slow])

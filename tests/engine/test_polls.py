@@ -46,8 +46,8 @@ ENDED, WAITING = "a word that plainly ends it", "not final, or an unknown word"
 NO_URLS, NO_RUN = "succeeded without URLs", "no run in the answer"
 ROWS = (
     Row("succeeded with URLs", "poll-no-cost"),
-    Row(WAITING, "run-slow=20,poll-word=queued@3x"),
-    Row(WAITING, "run-slow=20,poll-word=fluxing@3x"),
+    Row(WAITING, "run-slow=200,poll-word=queued@3x"),
+    Row(WAITING, "run-slow=200,poll-word=fluxing@3x"),
     Row("succeeded with URLs", "done-one-url"),
     Row(NO_URLS, "done-no-urls@3x"),
     _failed(NO_URLS, "done-no-urls", "no_output", refunded=False),
