@@ -84,11 +84,12 @@ async def batch(service: rig.Oracle, seed: str, folder: Path) -> Counter[str]:
     document = read_state(StatePaths(left / STATE))
     records = document.records if document else {}
     _nothing_is_lost(records, paid, left)
-    seen["saved"] += len(lost)
-    seen["kept"] += len(lost & _in_emergency_files(left)) if type(loss) is Loss else 0
+    kept = {run_id for run_id, where in lost.items() if where}
+    assert kept <= _in_emergency_files(left), "what was said to be kept in an emergency file is not there"
+    seen += Counter(saved=len(lost), kept=len(kept))
     if not disk.dead:
         open_ids = {run_id for run_id, prompt in paid.items() if _by_prompt(records, prompt).status in DOUBTFUL}
-        assert open_ids <= lost, f"{open_ids - lost} came, were not saved and not told"
+        assert open_ids <= lost.keys(), f"{open_ids - lost.keys()} came, were not saved and not told"
     pending = RUNS - sum(record.run_id is not None or record.status in DOUBTFUL for record in records.values())
     posts = await service.posts()
     async with rig.session(left, service.base_url, wanted, _options(rng)) as session:
@@ -105,9 +106,9 @@ def _options(rng: Random) -> rig.Options:
     return rig.Options(concurrency=rng.choice((1, 3, RUNS)))
 
 
-async def first_session(disk: Disk, service: rig.Oracle, opened: Any) -> set[str]:
-    """The ids that were told because they could not be saved. No POST begins after the first of them."""
-    lost, begun_by_then = set[str](), list[int]()
+async def first_session(disk: Disk, service: rig.Oracle, opened: Any) -> dict[str, str | None]:
+    """The ids that were told because they could not be saved, and where they are. No POST begins after the first."""
+    lost, begun_by_then = dict[str, str | None](), list[int]()
     with disk.under() as patch:
         patch.setattr(tempfile, "gettempdir", lambda: str(disk.root / "tmp"))
         try:
@@ -125,10 +126,10 @@ async def first_session(disk: Disk, service: rig.Oracle, opened: Any) -> set[str
     return lost
 
 
-def _listening(session: rig.Session, lost: set[str], begun_by_then: list[int]) -> rig.Session:
+def _listening(session: rig.Session, lost: dict[str, str | None], begun_by_then: list[int]) -> rig.Session:
     def notify(notice: Notice) -> None:
         if isinstance(notice, Lost):
-            lost.add(notice.run_id)
+            lost[notice.run_id] = notice.where
             begun_by_then.append(len(session.service.of("POST")))
 
     session.desk.notify = notify
@@ -182,5 +183,5 @@ def _nothing_is_lost(records: dict[str, Record], paid: dict[str, str], left: Pat
 
 def _in_emergency_files(left: Path) -> set[str]:
     files = [left / f"{STATE}.emergency", left / "tmp" / f"{STATE}.emergency"]
-    lines = [line for file in files if file.exists() for line in file.read_bytes().splitlines()]
-    return {json.loads(line)["run_id"] for line in lines}
+    lines = [line for file in files if file.exists() for line in file.read_text().splitlines()]
+    return {json.loads(line)["run_id"] for line in lines if line.endswith("}")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,31 @@ def test_on_a_disk_without_room_what_has_begun_can_still_be_written(
     read = read_journal(path)
     assert read is not None
     assert read.events == (EVENTS[0],) * taken + (EVENTS[1],) * 5
+
+
+def test_every_write_begins_and_ends_at_a_multiple_of_16(path: Path) -> None:
+    """So that a sector that did not reach the disk is never a hole of one byte, which a damaged byte looks like."""
+    data = content(written(path, *((event,) for event in EVENTS)))
+    begins = [at for at in range(len(data)) if data.startswith(b'{"durable":', at)]
+    assert len(begins) == len(EVENTS)
+    assert [at % 16 for at in (*begins, len(data))] == [0] * (len(EVENTS) + 1)
+
+
+def test_room_is_on_disk_before_a_write_says_that_it_is_there(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a power cut could leave the word without the room: a journal that seems to have lost its end."""
+    journal, calls, real = Journal(path, 3), list[str](), os.write
+
+    def write(fd: int, data: bytes) -> int:
+        calls.append("events" if bytes(data).strip(b"\0") else "room")
+        return real(fd, data)
+
+    monkeypatch.setattr(os, "write", write)
+    monkeypatch.setattr(os, "fsync", lambda _fd: calls.append("sync"))
+    for event in EVENTS * 3:
+        journal.append([event_line(event)])
+    journal.close()
+    assert "room" in calls
+    assert all(after == "sync" for call, after in pairwise(calls) if call == "room")
 
 
 def test_a_long_journal_makes_itself_more_room_and_is_refused_when_it_loses_any_of_it(

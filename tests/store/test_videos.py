@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from batchgen.errors import UsageProblem
 from batchgen.store.videos import VideoFolder, safe_stem
+from tests.store.disk import Cut, Disk
 
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³")}
 
@@ -256,6 +257,21 @@ def test_the_folder_is_made_durable_after_the_name_is_there(
     monkeypatch.setattr(os, "fsync", watch)
     put(folder, "lamp.mp4", b"film")
     assert seen == [["lamp.mp4"]]
+
+
+def test_a_video_that_is_there_already_is_made_durable_before_it_counts(tmp_path: Path) -> None:
+    """Nobody knows whether whoever put it there has done so: a power cut behind it must not take it away."""
+    disk = Disk(tmp_path, lambda _call: None)
+    with disk.under():
+        videos = VideoFolder(tmp_path / "videos")
+        videos.prepare()
+        for path in (tmp_path / "videos" / "lamp.mp4", videos.part_for("lamp.mp4")):
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+            os.write(fd, b"video")
+            os.close(fd)
+        assert videos.publish(videos.part_for("lamp.mp4"), "lamp.mp4").name == "lamp.mp4"
+    left = disk.after(Cut(), tmp_path.parent / f"{tmp_path.name}-after")
+    assert (left / "videos" / "lamp.mp4").read_bytes() == b"video"
 
 
 def test_a_refused_link_is_raised_and_the_part_stays(folder: VideoFolder, monkeypatch: pytest.MonkeyPatch) -> None:
